@@ -1,0 +1,50 @@
+# playbookd: what developers do. `make` alone says what there is.
+GO       ?= go
+LINT_VER := v2.15.0
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+test: ## the tests that the README names
+	$(GO) test ./...
+
+race: ## the same under the race detector
+	$(GO) test -race ./...
+
+vet: ## go vet and gofmt
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed: $$out"; exit 1; fi
+	$(GO) vet ./...
+
+lint: ## golangci-lint, at the pinned version
+	@golangci-lint version 2>/dev/null | grep -q '$(LINT_VER:v%=%)' || $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VER)
+	PATH="$$($(GO) env GOPATH)/bin:$$PATH" golangci-lint run ./...
+
+generate: ## make the generated files anew
+	$(GO) generate ./...
+
+generated: generate ## fail if a generated file is not in step with the code
+	@git diff --exit-code -- docs playbooks/schema deps.txt || { echo "generated files are out of step: run make generate and commit"; exit 1; }
+
+kill: ## SIGKILL the demo at random moments, many times, and compare journal and effects
+	PLAYBOOKD_KILLS=$${PLAYBOOKD_KILLS:-40} $(GO) test ./internal/daemon -run 'TestKilled' -count=1 -v
+
+seeds: ## the demo end to end over many seeds and faults
+	PLAYBOOKD_SEEDS=$${PLAYBOOKD_SEEDS:-20} $(GO) test ./internal/daemon -run 'TestDemo' -count=1
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+check: vet lint test generated ## what a change should pass before it is shown
+
+.PHONY: help test race vet lint generate generated kill seeds fuzz bench check

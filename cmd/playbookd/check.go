@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/actions/builtin"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/watchlist"
+)
+
+// codes are all findings that any command can print.
+func codes() []diag.Code {
+	return slices.Concat(document.Codes(), playbooks.Codes(), watchlist.Codes(), config.Codes())
+}
+
+// catalog is the actions as they are declared, unable to act.
+func catalog() *actions.Registry { return actions.NewRegistry(builtin.Actions(builtin.Deps{})...) }
+
+func newCheck(s *streams) *cobra.Command {
+	var listDir, configFile string
+	var sarif bool
+	cmd := &cobra.Command{
+		Use:   "check PATH…",
+		Short: "Find mistakes in playbooks",
+		Long: `Check reads playbooks (files, or directories with everything below them) and says what is wrong with them, with
+line, column and the mend. Watchlists are read from --lists, from the directory that the configuration names, or from a
+directory "lists" beside the playbooks; without any of them, every list name is taken for granted.
+
+Exit codes: 0 clean (warnings may be printed), 1 findings, 2 a path could not be read.`,
+		Example: "  playbookd check playbooks/\n  playbookd check --sarif . > findings.sarif",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			findings, err := check(args, listDir, configFile)
+			if err != nil {
+				return err
+			}
+			return s.printFindings(findings, sarif)
+		},
+	}
+	cmd.Flags().StringVar(&listDir, "lists", "", "directory of the watchlists")
+	cmd.Flags().StringVarP(&configFile, "config", "c", "", "configuration whose watchlists to use; it is checked too")
+	cmd.Flags().BoolVar(&sarif, "sarif", false, "print SARIF 2.1.0, for code scanning")
+	return cmd
+}
+
+func check(paths []string, listDir, configFile string) (diag.Findings, error) {
+	var findings diag.Findings
+	if configFile != "" {
+		c, more := config.Load(configFile)
+		findings = append(findings, more...)
+		if c != nil && listDir == "" {
+			listDir = c.Lists
+		}
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
+		}
+		dir := listDir
+		if dir == "" {
+			dir = besideLists(path, info.IsDir())
+		}
+		more, err := checkPath(path, info.IsDir(), dir)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, more...)
+	}
+	findings.Sort()
+	return slices.Compact(findings), nil
+}
+
+// besideLists finds the watchlists that belong to playbooks: a directory "lists" in them or
+// beside them. "" means that there is none.
+func besideLists(path string, isDir bool) string {
+	if !isDir {
+		path = filepath.Dir(path)
+	}
+	for _, dir := range []string{filepath.Join(path, "lists"), filepath.Join(path, "..", "lists")} {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return dir
+		}
+	}
+	return ""
+}
+
+func checkPath(path string, isDir bool, listDir string) (diag.Findings, error) {
+	var lists *watchlist.Set
+	var findings diag.Findings
+	if listDir != "" {
+		var more diag.Findings
+		lists, more = watchlist.Load(os.DirFS(listDir), ".")
+		for i := range more {
+			more[i].Pos.File = filepath.Join(listDir, more[i].Pos.File)
+		}
+		findings = append(findings, more...)
+	}
+	o := daemon.Compiling(catalog(), lists, time.Now())
+	if lists == nil {
+		o.Lists = nil
+	}
+	if isDir {
+		_, more := playbooks.Load(os.DirFS(path), path, o)
+		return append(findings, more...), nil
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
+	}
+	_, more := playbooks.Compile(path, src, o)
+	return append(findings, more...), nil
+}
+
+func plainError(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+// printFindings prints findings in the form asked for, and makes them the exit code.
+func (s *streams) printFindings(findings diag.Findings, sarif bool) error {
+	var err error
+	switch {
+	case sarif:
+		err = diag.SARIF(s.out, findings, version().Version, codes())
+	case s.json:
+		err = diag.JSON(s.out, findings)
+	default:
+		err = diag.Render(s.out, findings, s.color)
+	}
+	if err != nil {
+		return err
+	}
+	if findings.HasErrors() {
+		return found()
+	}
+	return nil
+}
+
+func newExplain(s *streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "explain [CODE]", Short: "Explain a finding, or list them all", Args: cobra.MaximumNArgs(1),
+		Example: "  playbookd explain PB012",
+		RunE: func(_ *cobra.Command, args []string) error {
+			all := codes()
+			if len(args) == 0 {
+				if s.json {
+					return s.printJSON(all)
+				}
+				var rows [][]string
+				for _, c := range all {
+					rows = append(rows, []string{c.Code, string(c.Severity), c.Title})
+				}
+				return table(s.out, []string{"CODE", "SEVERITY", "TITLE"}, rows)
+			}
+			c, ok := diag.Lookup(all, args[0])
+			if !ok {
+				return fmt.Errorf("there is no finding %q: `playbookd explain` lists them", args[0])
+			}
+			if s.json {
+				return s.printJSON(c)
+			}
+			_, err := fmt.Fprintf(s.out, "%s (%s): %s\n\n%s\n", c.Code, c.Severity, c.Title, c.Help)
+			return err
+		},
+	}
+}

@@ -1,0 +1,115 @@
+// Command playbookd automates Microsoft Defender and Entra with playbooks.
+//
+// This package holds words, not work: each command has a file, reads its flags, calls the package
+// that does the work and prints what came of it. The rules of printing are the same everywhere:
+// standard output is data, standard error is talk; --json makes the data JSON; colour and
+// progress appear only on a terminal; the exit code is 0 for success, 1 when something was found
+// or failed that the command is there to report, 2 when the command could not do its work.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // schedules name time zones; the machine may not know them
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFound  = 1 // findings, a failed run: the answer is "no"
+	exitBroken = 2 // the command could not do its work
+)
+
+// streams is where a command reads and prints.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+	json     bool
+	// color and progress are for people: only when the stream is a terminal.
+	color    bool
+	progress bool
+}
+
+// exitError ends the program with a code. Its text, if any, is printed.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// found is the error of a command that did its work and whose answer is "no".
+func found() error { return &exitError{code: exitFound} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal kills at once: the journal makes that safe.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], &streams{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		color:    term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
+		progress: term.IsTerminal(int(os.Stderr.Fd())),
+	})
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program with its streams replaceable.
+func run(ctx context.Context, args []string, s *streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitBroken
+	if e, ok := errors.AsType[*exitError](err); ok {
+		code = e.code
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(s.err, "playbookd:", text)
+	}
+	return code
+}
+
+func newRoot(s *streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "playbookd",
+		Short: "Security automation as code for Microsoft Defender and Entra",
+		Long: `playbookd runs playbooks: YAML files that say which alerts concern them, when to act, and what to do.
+It polls Microsoft Graph, takes webhooks and keeps a record of every event, decision, run and effect.
+
+To see it work without an account:  playbookd demo
+
+Exit codes: 0 success; 1 findings, or a run that failed; 2 the command could not do its work.`,
+		SilenceUsage: true, SilenceErrors: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.PersistentFlags().BoolVar(&s.json, "json", false, "print data as JSON")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see %s --help", err, c.CommandPath())
+	})
+	root.AddCommand(
+		newDemo(s), newSimulate(s), newServe(s), newCheck(s), newRun(s), newRuns(s), newShow(s), newResolve(s),
+		newActions(s), newSchema(s), newExplain(s), newVersion(s),
+	)
+	return root
+}

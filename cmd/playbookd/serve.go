@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/diag"
+)
+
+// DefaultConfig is the configuration that commands use when -c does not name another.
+const DefaultConfig = "playbookd.yaml"
+
+func newServe(s *streams) *cobra.Command {
+	var configFile string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs,
+		Long: `Serve polls the configured tenants, takes webhooks and runs playbooks until it is told to stop (SIGTERM, or an
+interrupt). It then lets what is in the air end, and records how. A second signal ends it at once; what was in flight is
+sorted out at the next start. SIGHUP reads playbooks and watchlists anew; changed files are noticed without it too.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := s.config(configFile)
+			if err != nil {
+				return err
+			}
+			return s.serve(cmd.Context(), c)
+		},
+	}
+	configFlag(cmd, &configFile)
+	return cmd
+}
+
+func configFlag(cmd *cobra.Command, into *string) {
+	cmd.Flags().StringVarP(into, "config", "c", DefaultConfig, "configuration file")
+}
+
+// config reads a configuration; what is wrong with it is printed.
+func (s *streams) config(file string) (*config.Config, error) {
+	c, findings := config.Load(file)
+	if len(findings) > 0 {
+		if err := diag.Render(s.err, findings, s.progress); err != nil {
+			return nil, err
+		}
+	}
+	if findings.HasErrors() {
+		return nil, fmt.Errorf("the configuration %s can't be used", file)
+	}
+	return c, nil
+}
+
+// logger writes what the daemon has to say to standard error.
+func (s *streams) logger(c *config.Config) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(s.err, o))
+	}
+	return slog.New(slog.NewTextHandler(s.err, o))
+}
+
+func (s *streams) serve(ctx context.Context, c *config.Config) error {
+	d, err := daemon.New(ctx, daemon.Options{
+		Config: c, Log: s.logger(c), Version: version().Version,
+		OnFindings: func(findings diag.Findings) {
+			if len(findings) > 0 {
+				_ = diag.Render(s.err, findings, s.progress) // the log has them too
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		for {
+			select {
+			case <-hup:
+				_ = d.Reload() // it has said what is wrong
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	if err := d.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}

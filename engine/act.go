@@ -1,0 +1,357 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/expression"
+)
+
+// phase is where the current part of an action stands.
+//
+//	due ──intent──► flying ──ok──► (next part, or done)
+//	 ▲                │ fault, nothing happened: wait and try again
+//	 ├────────────────┤
+//	 │                │ nobody knows: repeat (reads, converges), or
+//	 │                ├──adds──► probeDue ──intent──► probing ──happened──► (next part)
+//	 └───absent───────┼───────────────────────────────┘
+//	                  └──once──► unsure ──a person──► (next part) or due
+type phase int
+
+const (
+	due phase = iota
+	flying
+	probeDue
+	probing
+	unsure
+)
+
+// act is an action step in progress.
+type act struct {
+	body    *playbooks.Act
+	input   json.RawMessage
+	parts   []string
+	planned bool
+	outputs []json.RawMessage
+	total   int // attempts of all parts, without probes
+
+	part    int // index into parts
+	phase   phase
+	number  int       // attempts made at this part, probes included
+	spent   int       // attempts that count against the retry policy
+	probes  int       // probes that failed
+	readyAt time.Time // not before
+	fault   *actions.Fault
+	// cutOff: the attempt in question was interrupted by the end of the process, which is not
+	// its own failing and costs nothing.
+	cutOff bool
+}
+
+func (a *act) inFlight() bool { return a.phase == flying || a.phase == probing }
+
+// path is the path of the current part.
+func (a *act) path(f *frame) string {
+	if a.part < len(a.parts) {
+		return f.path + ":" + a.parts[a.part]
+	}
+	return f.path
+}
+
+func (a *act) effect() actions.Effect {
+	p, _ := a.body.Spec.Part(a.parts[a.part])
+	return p.Effect
+}
+
+func (f *frame) parkMessage() string {
+	return fmt.Sprintf("step %s: nobody knows whether %s took effect: %s", f.path, f.act.body.Spec.Name, f.act.fault.Message)
+}
+
+// next makes the intent of the next attempt, if it is time for one.
+func (a *act) next(t *turn, f *frame) bool {
+	switch {
+	case a.inFlight():
+		return false
+	case a.phase == unsure:
+		if t.park == "" {
+			t.park = f.parkMessage()
+		}
+		return false
+	case t.now.Before(a.readyAt):
+		if t.wake.IsZero() || a.readyAt.Before(t.wake) {
+			t.wake = a.readyAt
+		}
+		return false
+	}
+	var fresh json.RawMessage
+	if !a.planned {
+		input, parts, fault := a.plan(t, f)
+		if fault != nil {
+			t.record(f.path, Outcome, 0, OutcomeData{Status: Faulty, Input: input, Fault: fault})
+			return true
+		}
+		if len(parts) == 0 {
+			t.record(f.path, Outcome, 0, OutcomeData{Status: Took, Input: input, Output: json.RawMessage("{}")})
+			return true
+		}
+		a.input, a.parts, fresh = input, parts, input
+	}
+	if t.m.run.Mode == playbooks.Shadow && a.effect() != actions.Reads {
+		t.record(a.path(f), Outcome, 0, a.dry(fresh))
+		return true
+	}
+	t.attempt(f, fresh)
+	return true
+}
+
+// plan evaluates the step's input and asks the action which parts it takes.
+func (a *act) plan(t *turn, f *frame) (json.RawMessage, []string, *actions.Fault) {
+	v, err := a.body.With.Eval(f.scope, t.m.run.Created)
+	if err != nil {
+		return nil, nil, expressionFault("with", err)
+	}
+	input, err := json.Marshal(v)
+	if err != nil {
+		return nil, nil, expressionFault("with", err)
+	}
+	violations, err := playbooks.CheckInput(a.body, input)
+	if err != nil {
+		return input, nil, actions.Failf(actions.CodeInput, "%v", err)
+	}
+	if len(violations) > 0 {
+		return input, nil, actions.Failf(actions.CodeInput, "%s", violations)
+	}
+	parts, err := a.body.Action.Plan(input)
+	if err != nil {
+		return input, nil, actions.Failf(actions.CodeInput, "%v", err)
+	}
+	return input, parts, nil
+}
+
+// dry is the outcome of a part that a watching playbook does not perform.
+func (a *act) dry(fresh json.RawMessage) OutcomeData {
+	d := OutcomeData{Status: Dry, Output: a.body.Action.Preview(a.parts[a.part], a.input)}
+	if fresh != nil {
+		d.Input, d.Parts = fresh, a.parts
+	}
+	return d
+}
+
+func (t *turn) attempt(f *frame, fresh json.RawMessage) {
+	a := f.act
+	path := a.path(f)
+	k := key(t.m.run.ID, path)
+	at := Attempt{
+		Path: path, Part: a.parts[a.part], Number: a.number + 1,
+		Key: k, RequestID: requestID(k, a.number+1),
+		Effect: a.effect(), Probe: a.phase == probeDue,
+		Input: a.input, Timeout: timeoutOf(f.step), Action: a.body.Action,
+	}
+	if !at.Probe {
+		at.Touches = a.body.Action.Touches(at.Part, a.input)
+	}
+	d := IntentData{Key: k, RequestID: at.RequestID, Effect: at.Effect, Probe: at.Probe}
+	if fresh != nil {
+		d.Input, d.Parts = fresh, a.parts
+	}
+	t.record(path, Intent, at.Number, d)
+	if t.m.ended == nil {
+		t.d.Invoke = append(t.d.Invoke, at)
+	}
+}
+
+// fold takes an intent, an outcome or a person's word.
+func (a *act) fold(m *Machine, f *frame, e Entry, part string) error {
+	switch e.Kind {
+	case Intent:
+		return a.foldIntent(m, f, e, part)
+	case Outcome:
+		return a.foldOutcome(m, f, e, part)
+	case Resolve:
+		return a.foldResolve(f, e)
+	}
+	return fmt.Errorf("%w: entry %d (%s) does not fit action step %s", errNotFollowing, e.Seq, e.Kind, f.path)
+}
+
+// learn takes over the input and the parts from the first entry that names them.
+func (a *act) learn(input json.RawMessage, parts []string) {
+	if !a.planned && len(parts) > 0 {
+		a.planned, a.input, a.parts = true, input, parts
+	}
+}
+
+func (a *act) foldIntent(m *Machine, f *frame, e Entry, part string) error {
+	d, err := decodeData[IntentData](e)
+	if err != nil {
+		return err
+	}
+	a.learn(d.Input, d.Parts)
+	wantProbe := a.phase == probeDue
+	if !a.planned || a.inFlight() || a.phase == unsure || d.Probe != wantProbe ||
+		part != a.parts[a.part] || e.Attempt != a.number+1 {
+		return fmt.Errorf("%w: entry %d: unexpected intent at %s", errNotFollowing, e.Seq, e.Path)
+	}
+	a.number++
+	a.phase = flying
+	if d.Probe {
+		a.phase = probing
+	} else {
+		a.total++
+	}
+	m.flying++
+	return nil
+}
+
+func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
+	d, err := decodeData[OutcomeData](e)
+	if err != nil {
+		return err
+	}
+	if e.Attempt == 0 {
+		return a.foldUnattempted(f, e, d, part)
+	}
+	if !a.inFlight() || d.Probe != (a.phase == probing) || part != a.parts[a.part] || e.Attempt != a.number {
+		return fmt.Errorf("%w: entry %d: unexpected outcome at %s", errNotFollowing, e.Seq, e.Path)
+	}
+	m.flying--
+	switch {
+	case d.Status == Took:
+		return a.took(f, d.Output)
+	case d.Probe:
+		a.foldProbe(f, e, d)
+	case d.Interrupted:
+		a.fault, a.cutOff = d.Fault, true
+		a.unknown(f, e.At)
+	default:
+		a.spent++
+		a.fault, a.cutOff = d.Fault, false
+		if d.Fault.Unknown {
+			a.unknown(f, e.At)
+		} else {
+			a.again(f, e.At, d.Fault.Retry)
+		}
+	}
+	return nil
+}
+
+// foldUnattempted takes the outcome of a step that needed no attempt: its input was wrong, it
+// had nothing to do, or the playbook only watches.
+func (a *act) foldUnattempted(f *frame, e Entry, d OutcomeData, part string) error {
+	switch {
+	case d.Status == Dry:
+		a.learn(d.Input, d.Parts)
+		if !a.planned || part != a.parts[a.part] {
+			return fmt.Errorf("%w: entry %d: unexpected dry outcome at %s", errNotFollowing, e.Seq, e.Path)
+		}
+		return a.took(f, d.Output)
+	case part != "" || a.planned:
+		return fmt.Errorf("%w: entry %d: unexpected outcome at %s", errNotFollowing, e.Seq, e.Path)
+	case d.Status == Took:
+		a.finish(f, d.Output)
+	default:
+		f.finish(result{status: "failed", fault: d.Fault})
+	}
+	return nil
+}
+
+// took goes on to the next part, or ends the step.
+func (a *act) took(f *frame, out json.RawMessage) error {
+	a.outputs = append(a.outputs, out)
+	a.part++
+	a.phase, a.number, a.spent, a.probes = due, 0, 0, 0
+	a.readyAt, a.fault, a.cutOff = time.Time{}, nil, false
+	if a.part < len(a.parts) {
+		return nil
+	}
+	merged, err := actions.Merge(a.outputs...)
+	if err != nil {
+		return fmt.Errorf("%w: step %s: %w", errNotFollowing, f.path, err)
+	}
+	a.finish(f, merged)
+	return nil
+}
+
+func (a *act) finish(f *frame, raw json.RawMessage) {
+	r := result{status: "ok", attempts: a.total}
+	if len(raw) > 0 {
+		out, err := expression.Decode(raw, a.body.Output)
+		if err != nil {
+			// The effect stands, and its record too; only later expressions can't read it.
+			out = nil
+		}
+		r.output = out
+	}
+	f.finish(r)
+}
+
+// unknown decides after an attempt that may have taken effect.
+func (a *act) unknown(f *frame, at time.Time) {
+	switch a.effect() {
+	case actions.Reads, actions.Converges:
+		a.again(f, at, a.fault.Retry)
+	case actions.Adds:
+		a.phase, a.readyAt = probeDue, at.Add(max(ProbeDelay, a.fault.After))
+	default:
+		a.giveUp(f)
+	}
+}
+
+// again waits for another attempt if the policy has one left, else fails the step.
+func (a *act) again(f *frame, at time.Time, retry bool) {
+	p := policyOf(f.step)
+	switch {
+	case a.cutOff:
+		a.phase, a.readyAt = due, at
+	case retry && a.spent < p.Attempts:
+		a.phase, a.readyAt = due, at.Add(backoff(p, a.spent, a.fault, f.path))
+	default:
+		f.finish(result{status: "failed", fault: a.fault, attempts: a.total})
+	}
+}
+
+func (a *act) foldProbe(f *frame, e Entry, d OutcomeData) {
+	if d.Status == Absent {
+		a.probes = 0
+		a.again(f, e.At, a.fault.Retry)
+		return
+	}
+	if !d.Interrupted {
+		a.probes++
+	}
+	p := policyOf(f.step)
+	if a.probes >= max(p.Attempts, DefaultAttempts) || !d.Fault.Retry {
+		a.fault = d.Fault
+		a.giveUp(f)
+		return
+	}
+	a.phase, a.readyAt = probeDue, e.At.Add(backoff(p, max(1, a.probes), d.Fault, f.path))
+}
+
+// giveUp leaves the step to a person, unless the playbook says how to go on without knowing.
+func (a *act) giveUp(f *frame) {
+	if f.step.OnError.Continue || f.step.OnError.Steps != nil {
+		fault := *a.fault
+		fault.Code, fault.Message = actions.CodeUncertain, a.fault.Code+": "+a.fault.Message
+		f.finish(result{status: "uncertain", fault: &fault, attempts: a.total})
+		return
+	}
+	a.phase = unsure
+}
+
+func (a *act) foldResolve(f *frame, e Entry) error {
+	d, err := decodeData[ResolveData](e)
+	if err != nil {
+		return err
+	}
+	if a.phase != unsure {
+		return fmt.Errorf("%w: entry %d resolves step %s, which is not uncertain", errNotFollowing, e.Seq, f.path)
+	}
+	if d.Happened {
+		return a.took(f, a.body.Action.Preview(a.parts[a.part], slices.Clone(a.input)))
+	}
+	a.phase, a.readyAt, a.spent = due, e.At, 0
+	return nil
+}

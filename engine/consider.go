@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/playbookd/playbookd/playbooks"
+)
+
+// Circumstances is what a decision about an event depends on besides the playbook and the event
+// itself. All of it is recorded with the decision or follows from what is.
+type Circumstances struct {
+	Now time.Time
+	// Updated says that an earlier version of the object was admitted before.
+	Updated bool
+	// Echo says that all that changed since that version is what this playbook wrote itself.
+	Echo bool
+	// Lists holds the watchlists by name.
+	Lists map[string]any
+}
+
+// Consider decides whether an event starts a run of a playbook, and why not if not. It is pure.
+// subject is the event's payload, decoded with the playbook's SubjectType.
+func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Match {
+	m := Match{Playbook: p.Name, Digest: p.Digest, Verdict: Skipped}
+	trigger := listening(p, ev.Source)
+	switch {
+	case len(trigger) == 0:
+		m.Reason = SkipNoTrigger
+		return m
+	case !p.Enabled:
+		m.Reason = SkipDisabled
+		return m
+	case !p.Expires.IsZero() && !c.Now.Before(p.Expires):
+		m.Reason, m.Detail = SkipExpired, "expired "+p.Expires.Format(time.DateOnly)
+		return m
+	case len(p.Tenants) > 0 && !slices.Contains(p.Tenants, ev.Tenant):
+		m.Reason, m.Detail = SkipTenant, ev.Tenant
+		return m
+	}
+	scope := map[string]any{
+		p.Subject: subject, "lists": c.Lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p),
+	}
+	if !admits(trigger, &m, scope, c) {
+		return m
+	}
+	if c.Echo {
+		m.Reason = SkipEcho
+		return m
+	}
+	if p.When == nil {
+		m.Verdict = Matched
+		return m
+	}
+	ok, firstFalse, err := p.When.Match(scope, c.Now)
+	switch {
+	case err != nil:
+		m.Reason, m.Detail = SkipError, err.Error()
+	case ok:
+		m.Verdict = Matched
+	default:
+		m.Verdict, m.Detail = NotMatched, firstFalse
+	}
+	return m
+}
+
+func listening(p *playbooks.Playbook, source string) []*playbooks.Trigger {
+	var list []*playbooks.Trigger
+	for i := range p.Triggers {
+		if p.Triggers[i].Source == source {
+			list = append(list, &p.Triggers[i])
+		}
+	}
+	return list
+}
+
+// admits says whether any of the triggers takes the event; if none does, m says why the last one
+// did not.
+func admits(triggers []*playbooks.Trigger, m *Match, scope map[string]any, c Circumstances) bool {
+	for _, t := range triggers {
+		if t.Poll == nil {
+			return true
+		}
+		if c.Updated && !t.Poll.Updated || !c.Updated && !t.Poll.Created {
+			m.Reason = SkipVersion
+			continue
+		}
+		if t.Poll.Filter == nil {
+			return true
+		}
+		ok, firstFalse, err := t.Poll.Filter.Program.Match(scope, c.Now)
+		switch {
+		case err != nil:
+			m.Reason, m.Detail = SkipError, "filter: "+err.Error()
+		case ok:
+			m.Reason, m.Detail = "", ""
+			return true
+		default:
+			m.Reason, m.Detail = SkipFilter, firstFalse
+		}
+	}
+	return false
+}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/expression"
+)
+
+// MaxBatch is how many events one Deliver may hold.
+const MaxBatch = 1000
+
+// EchoWindow is how far back own writes are looked at when a new version of an object appears.
+const EchoWindow = 48 * time.Hour
+
+// Deliver decides about a batch and admits it: when it returns nil, the events, the decisions,
+// the runs and the position are durable. Delivering the same events again changes nothing.
+func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
+	if len(b.Events) > MaxBatch {
+		return Receipt{}, fmt.Errorf("batch of %d events: at most %d are allowed", len(b.Events), MaxBatch)
+	}
+	now := time.Now().UTC()
+	pl := planner{e: e, set: e.set.Load(), now: now, docs: map[string][]byte{}}
+	defer pl.release()
+	a := Admission{Cursor: b.Cursor, Documents: pl.docs}
+	a.Set = PlaybookSet{Digest: pl.set.Digest, Members: members(pl.set)}
+	for _, ev := range b.Events {
+		if ev.Seen.IsZero() {
+			ev.Seen = now
+		}
+		planned, err := pl.plan(ctx, ev)
+		if err != nil {
+			return Receipt{}, err
+		}
+		a.Events = append(a.Events, planned)
+	}
+	receipt, err := e.o.Journal.Admit(ctx, a)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("admit %d events: %w", len(b.Events), err)
+	}
+	pl.handOver(receipt)
+	return receipt, nil
+}
+
+func members(set *playbooks.Set) []SetMember {
+	list := make([]SetMember, 0, len(set.Playbooks))
+	for _, p := range set.Playbooks {
+		list = append(list, SetMember{Name: p.Name, Digest: p.Digest})
+	}
+	return list
+}
+
+// planner decides about the events of one batch.
+type planner struct {
+	e     *Engine
+	set   *playbooks.Set
+	now   time.Time
+	docs  map[string][]byte
+	ready []*driver // runs whose first attempts are planned with them; each holds a worker
+}
+
+func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
+	planned := Planned{Event: ev}
+	updated, echo, err := pl.past(ctx, ev)
+	if err != nil {
+		return planned, err
+	}
+	subjects := map[string]any{}
+	for _, p := range pl.set.Listening(ev.Source) {
+		lists, digests, contents := pl.lists(p)
+		subject, seen := subjects[p.Subject]
+		if !seen {
+			subject, err = expression.Decode(ev.Payload, p.SubjectType)
+			if err != nil {
+				planned.Matches = append(planned.Matches, Match{Playbook: p.Name, Digest: p.Digest,
+					Verdict: Skipped, Reason: SkipError, Detail: err.Error()})
+				continue
+			}
+			subjects[p.Subject] = subject
+		}
+		m := Consider(p, ev, subject, Circumstances{Now: pl.now, Updated: updated, Echo: echo[p.Name], Lists: lists})
+		if m.Verdict == Matched {
+			run, fault := pl.run(p, ev, subject, lists, digests)
+			if fault != nil {
+				m.Verdict, m.Reason, m.Detail = Skipped, SkipError, fault.Error()
+			} else {
+				m.Run = run.Run.ID
+				planned.Runs = append(planned.Runs, run)
+				pl.docs[p.Digest] = p.Source
+				for digest, content := range contents {
+					pl.docs[digest] = content
+				}
+			}
+		}
+		planned.Matches = append(planned.Matches, m)
+	}
+	return planned, nil
+}
+
+// past looks up what we know of the event's object.
+func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[string]bool, err error) {
+	if ev.Object == "" {
+		return false, nil, nil
+	}
+	last, err := pl.e.o.Journal.Latest(ctx, ev.Tenant, ev.Object)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil, nil
+	}
+	if err != nil {
+		return false, nil, fmt.Errorf("earlier version of %s: %w", ev.Object, err)
+	}
+	writes, err := pl.e.o.Journal.Writes(ctx, ev.Tenant, ev.Object, pl.now.Add(-EchoWindow))
+	if err != nil {
+		return false, nil, fmt.Errorf("own writes to %s: %w", ev.Object, err)
+	}
+	return true, echoOf(last.Payload, ev.Payload, writes), nil
+}
+
+// lists gives the watchlists that a playbook reads: values, digests, and contents by digest.
+func (pl *planner) lists(p *playbooks.Playbook) (values map[string]any, digests map[string]string, contents map[string][]byte) {
+	values = map[string]any{}
+	for _, name := range p.Lists {
+		if pl.e.o.Lists == nil {
+			break
+		}
+		list, content, ok := pl.e.o.Lists.Get(name)
+		if !ok {
+			continue // the checker has said so; the condition sees nil
+		}
+		if digests == nil {
+			digests, contents = map[string]string{}, map[string][]byte{}
+		}
+		sum := sha256.Sum256(content)
+		digest := "sha256:" + hex.EncodeToString(sum[:])
+		values[name], digests[name], contents[digest] = list, digest, content
+	}
+	return values, digests, contents
+}
+
+// run plans the run that a match starts. If a worker is free, its first attempts are planned
+// too, so that their intents become durable with the event.
+func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, digests map[string]string) (PlannedRun, error) {
+	run := Run{
+		ID: NewRunID(p.Name, ev.ID), Playbook: p.Name, Digest: p.Digest, Semantics: Semantics,
+		Event: ev.ID, Tenant: ev.Tenant, Object: ev.Object, Title: ev.Title, Mode: p.Mode,
+		Lists: digests, State: Ready, Created: pl.now,
+	}
+	if pl.e.o.Dry {
+		run.Mode = playbooks.Shadow
+	}
+	out := PlannedRun{Run: run}
+	scope := map[string]any{
+		p.Subject: subject, "lists": lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p),
+	}
+	var err error
+	if out.Run.Key, err = message(p.Concurrency, scope, pl.now); err != nil {
+		return out, fmt.Errorf("concurrency.key: %w", err)
+	}
+	if p.Dedupe != nil {
+		if out.DedupeKey, err = message(p.Dedupe.Key, scope, pl.now); err != nil {
+			return out, fmt.Errorf("dedupe.key: %w", err)
+		}
+		out.DedupeWindow = p.Dedupe.Window
+	}
+	if out.Run.Key == "" && pl.e.running.Load() {
+		pl.begin(p, ev, lists, &out)
+	}
+	return out, nil
+}
+
+// begin takes a worker, if one is free, and plans the run's first attempts.
+func (pl *planner) begin(p *playbooks.Playbook, ev Event, lists map[string]any, out *PlannedRun) {
+	select {
+	case pl.e.workers <- struct{}{}:
+	default:
+		return
+	}
+	m, err := Begin(p, out.Run, ev, lists)
+	if err != nil {
+		<-pl.e.workers
+		return // the loop meets the same error, with the run on disk to tell it
+	}
+	d := &driver{e: pl.e, run: out.Run, machine: m}
+	d.decision = m.Next(pl.now)
+	d.history = append(d.history, d.decision.Record...)
+	out.Entries = d.decision.Record
+	out.Writes = d.writes(d.decision)
+	out.Run.State, out.Run.Message, out.Run.Wake = d.decision.State, d.decision.Message, d.decision.Wake
+	if d.decision.State.Final() {
+		out.Run.Ended = pl.now
+	}
+	if d.decision.State == Ready {
+		out.Run.Wake = time.Time{}
+	}
+	pl.ready = append(pl.ready, d)
+}
+
+// handOver gives the loop the runs that the journal has started.
+func (pl *planner) handOver(r Receipt) {
+	started := make(map[RunID]bool, len(r.Started))
+	for _, id := range r.Started {
+		started[id] = true
+	}
+	ready := pl.ready
+	pl.ready = nil
+	for _, d := range ready {
+		if !started[d.run.ID] {
+			<-pl.e.workers
+			continue
+		}
+		pl.e.fresh <- d // as many places as workers: never blocks
+	}
+	if len(r.Started) > len(ready) {
+		pl.e.poke()
+	}
+}
+
+// release gives back the workers of runs that were not admitted.
+func (pl *planner) release() {
+	for range pl.ready {
+		<-pl.e.workers
+	}
+	pl.ready = nil
+}
+
+// listValues reads the recorded content of a watchlist.
+func listValues(contents map[string][]byte) (map[string]any, error) {
+	lists := map[string]any{}
+	for name, content := range contents {
+		var values []any
+		if err := json.Unmarshal(content, &values); err != nil {
+			return nil, fmt.Errorf("recorded watchlist %s: %w", name, err)
+		}
+		lists[name] = values
+	}
+	return lists, nil
+}

@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+)
+
+// driver does what one run's machine says, until the run ends, is parked, or has to wait.
+type driver struct {
+	e        *Engine
+	run      Run
+	machine  *Machine // nil: to be loaded
+	decision Decision // of a machine that Deliver began, with its record durable already
+	history  []Entry
+	settled  chan settled
+	flying   int
+}
+
+// settled is how an attempt ended.
+type settled struct {
+	attempt Attempt
+	out     json.RawMessage
+	absent  bool
+	err     error
+}
+
+// drive returns an error if the journal could not be read or written: the run is then as the
+// journal has it, and will be driven again.
+func (d *driver) drive(ctx, attempts context.Context) error {
+	d.settled = make(chan settled)
+	dec := d.decision
+	if d.machine == nil {
+		interrupted, err := d.load(ctx)
+		if err != nil || d.machine == nil {
+			return err
+		}
+		dec = d.machine.Next(time.Now())
+		dec.Record = append(interrupted, dec.Record...)
+		if err := d.append(ctx, dec); err != nil {
+			return err
+		}
+	}
+	d.e.o.Observer.RunStarted(d.run)
+	d.told(dec.Record)
+	for {
+		for _, a := range dec.Invoke {
+			d.flying++
+			go d.attempt(attempts, a)
+		}
+		if !d.goesOn(dec) {
+			return nil
+		}
+		entries, err := d.await(ctx, dec)
+		switch {
+		case err != nil:
+		case ctx.Err() != nil:
+			// Stopping: what was in the air is recorded, what comes next is for the next start.
+			dec = Decision{Record: entries, State: Ready}
+			err = d.append(ctx, dec)
+		default:
+			dec = d.machine.Next(time.Now())
+			dec.Record = append(entries, dec.Record...)
+			err = d.append(ctx, dec)
+		}
+		if err != nil {
+			d.drain()
+			return err
+		}
+		d.told(dec.Record)
+	}
+}
+
+// goesOn says whether the driver has something to wait for after a decision.
+func (d *driver) goesOn(dec Decision) bool {
+	switch {
+	case d.flying > 0 || dec.More:
+		return true
+	case dec.State == Waiting && time.Until(dec.Wake) <= HoldFor:
+		return true
+	case dec.State.Final():
+		d.e.o.Observer.RunEnded(d.run, d.history)
+		return false
+	case dec.State == Ready: // stopping
+		return false
+	}
+	d.e.o.Observer.RunPaused(d.run)
+	return false
+}
+
+// await waits until something is worth deciding about, and records it in the machine.
+func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
+	if dec.More {
+		return nil, nil
+	}
+	var timer <-chan time.Time
+	if !dec.Wake.IsZero() && ctx.Err() == nil {
+		t := time.NewTimer(time.Until(dec.Wake))
+		defer t.Stop()
+		timer = t.C
+	}
+	stop := ctx.Done()
+	if d.flying > 0 {
+		stop = nil // attempts in flight are waited for, for as long as they are let live
+	}
+	var entries []Entry
+	select {
+	case <-stop:
+		return nil, nil
+	case <-timer:
+	case s := <-d.settled:
+		for {
+			d.flying--
+			e, err := d.machine.Settle(s.attempt, s.out, s.absent, s.err, time.Now())
+			if err != nil {
+				return nil, fmt.Errorf("settle %s: %w", s.attempt.Path, err)
+			}
+			entries = append(entries, e)
+			select {
+			case s = <-d.settled:
+				continue
+			default:
+			}
+			break
+		}
+	}
+	return entries, nil
+}
+
+// drain waits for attempts whose outcome can't be recorded any more. At the next start they
+// count as interrupted.
+func (d *driver) drain() {
+	for ; d.flying > 0; d.flying-- {
+		<-d.settled
+	}
+}
+
+// load makes the machine from the journal. A run whose record can't be understood is parked,
+// with the reason, rather than guessed at; then the machine stays nil.
+func (d *driver) load(ctx context.Context) ([]Entry, error) {
+	loaded, err := d.e.o.Journal.Load(ctx, d.run.ID)
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
+	d.run = loaded.Run
+	m, err := d.rebuild(loaded)
+	if err != nil {
+		d.run.State, d.run.Message = Parked, err.Error()
+		d.e.log.Error("run can't go on", "run", d.run.ID, "playbook", d.run.Playbook, "err", err)
+		err = d.e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: d.run.ID, State: Parked, Message: err.Error()})
+		if err == nil {
+			d.e.o.Observer.RunPaused(d.run)
+		}
+		return nil, err
+	}
+	d.machine, d.history = m, loaded.Entries
+	return m.Interrupt(time.Now()), nil
+}
+
+func (d *driver) rebuild(l Loaded) (*Machine, error) {
+	if l.Run.Semantics != Semantics {
+		return nil, fmt.Errorf("the run was started under semantics %d, this program knows %d", l.Run.Semantics, Semantics)
+	}
+	p, err := d.e.playbook(l.Run.Playbook, l.Run.Digest, l.Source)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := listValues(l.Lists)
+	if err != nil {
+		return nil, err
+	}
+	m, err := Begin(p, l.Run, l.Event, lists)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.Replay(l.Entries)
+}
+
+// append makes a decision's record durable.
+func (d *driver) append(ctx context.Context, dec Decision) error {
+	now := time.Now().UTC()
+	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message, Writes: d.writes(dec)}
+	if dec.State == Waiting {
+		a.Wake = dec.Wake
+	}
+	if dec.State.Final() {
+		a.Ended = now
+	}
+	if len(a.Entries) == 0 && a.State == d.run.State && a.Message == d.run.Message && a.Wake.Equal(d.run.Wake) {
+		return nil
+	}
+	if err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	d.history = append(d.history, dec.Record...)
+	d.run.State, d.run.Message, d.run.Wake, d.run.Ended = a.State, a.Message, a.Wake, a.Ended
+	return nil
+}
+
+// writes are the changes to Graph objects that the attempts of a decision mean to make.
+func (d *driver) writes(dec Decision) []Write {
+	var list []Write
+	for _, a := range dec.Invoke {
+		for _, touch := range a.Touches {
+			list = append(list, Write{Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: d.run.ID,
+				Path: a.Path, At: time.Now().UTC(), Touch: touch})
+		}
+	}
+	return list
+}
+
+func (d *driver) told(entries []Entry) {
+	for _, e := range entries {
+		if e.Kind == Outcome {
+			d.e.o.Observer.StepEnded(d.run, e)
+		}
+	}
+}
+
+// attempt makes one attempt and reports how it ended. A panic in an action is a fault of that
+// attempt, not the end of the process.
+func (d *driver) attempt(ctx context.Context, a Attempt) {
+	s := settled{attempt: a}
+	defer func() {
+		if r := recover(); r != nil {
+			d.e.log.Error("action panicked", "run", d.run.ID, "step", a.Path, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			s.err = &actions.Fault{Code: actions.CodeInternal, Message: "the action panicked; see the log", Unknown: true}
+		}
+		d.settled <- s
+	}()
+	ctx, cancel := context.WithTimeoutCause(ctx, a.Timeout, errAttemptTimeout)
+	defer cancel()
+	call := actions.Call{
+		Key: a.Key, RequestID: a.RequestID, Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: string(d.run.ID),
+		Part: a.Part, Input: a.Input,
+		Log: d.e.log.With(slog.String("run", string(d.run.ID)), slog.String("step", a.Path), slog.Int("attempt", a.Number)),
+	}
+	if a.Probe {
+		var happened bool
+		s.out, happened, s.err = a.Action.Probe(ctx, call)
+		s.absent = s.err == nil && !happened
+	} else {
+		s.out, s.err = a.Action.Do(ctx, call)
+	}
+	if s.err != nil && errors.Is(context.Cause(ctx), errAttemptTimeout) {
+		f := *actions.FaultOf(s.err)
+		f.Code, f.Retry = actions.CodeTimeout, true
+		f.Message = fmt.Sprintf("no answer within %s", a.Timeout)
+		s.err = &f
+	}
+}
+
+var errAttemptTimeout = errors.New("attempt timed out")
+
+// Resolve records a person's word on an uncertain step and makes the run ready again. The run
+// must not be in progress.
+func (e *Engine) Resolve(ctx context.Context, id RunID, step string, data ResolveData, now time.Time) (Run, error) {
+	loaded, err := e.o.Journal.Load(ctx, id)
+	if err != nil {
+		return Run{}, err
+	}
+	d := &driver{e: e, run: loaded.Run}
+	m, err := d.rebuild(loaded)
+	if err != nil {
+		return Run{}, fmt.Errorf("run %s: %w", id, err)
+	}
+	entry, err := m.Resolve(step, data, now.UTC())
+	if err != nil {
+		return Run{}, fmt.Errorf("run %s: %w; uncertain are: %v", id, err, m.Uncertain())
+	}
+	d.run.State, d.run.Message = Ready, ""
+	if err := e.o.Journal.Append(ctx, Append{Run: id, Entries: []Entry{entry}, State: Ready}); err != nil {
+		return Run{}, err
+	}
+	e.poke()
+	return d.run, nil
+}

@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is something that happened and that playbooks may react to: a version of an alert, a
+// pushed message, a slot of a schedule.
+type Event struct {
+	// ID is stable: the same happening has the same ID however often and by whichever way it is
+	// seen. "contoso/alerts/da637…/2026-11-22T02:02:32.1234567Z".
+	ID     string `json:"id"`
+	Tenant string `json:"tenant"`
+	// Source says which triggers it concerns: "poll/alerts", "webhook/edr", "schedule/NAME/0",
+	// "manual/NAME".
+	Source string `json:"source"`
+	// Kind is the name under which playbooks see the payload: alert, incident or event.
+	Kind string `json:"kind"`
+	// Object is the identity that several versions share, "alerts/da637…"; empty if there is none.
+	Object   string          `json:"object,omitempty"`
+	Title    string          `json:"title,omitempty"` // for people: hostile text, never parsed
+	Occurred time.Time       `json:"occurred"`        // by the source's clock
+	Seen     time.Time       `json:"seen"`            // by ours
+	Payload  json.RawMessage `json:"payload"`
+	Inputs   json.RawMessage `json:"inputs,omitempty"` // of a manual run
+}
+
+// Batch is what a source hands over: events, and the position that it has then reached. Both
+// become durable together or not at all.
+type Batch struct {
+	Events []Event
+	Cursor *Cursor // nil: the position stays
+}
+
+// Cursor is a source's position, which only the source understands. From must be the position
+// that the journal holds, so that two sources can't move it past each other.
+type Cursor struct {
+	Source   string
+	From     string
+	Position string
+}
+
+// Receipt says what became of a batch.
+type Receipt struct {
+	Admitted   int // events that were new
+	Duplicates int // events that had been admitted before
+	Matched    int // runs that the batch started
+	// Started names them, in the order of the batch.
+	Started []RunID
+}
+
+// Verdict is the kind of decision that an event met at a playbook. There is no fourth.
+type Verdict string
+
+// The verdicts.
+const (
+	Matched    Verdict = "matched"
+	NotMatched Verdict = "not_matched"
+	Skipped    Verdict = "skipped"
+)
+
+// The reasons for which an event is skipped, a closed list.
+const (
+	SkipNoTrigger = "no_trigger"      // no trigger of the playbook listens to the event's source
+	SkipFilter    = "filter"          // the trigger's filter leaves it out
+	SkipVersion   = "version"         // the trigger wants only created or only updated objects
+	SkipDisabled  = "disabled"        // enabled: false
+	SkipExpired   = "expired"         // past the playbook's expires date
+	SkipTenant    = "tenant"          // the playbook names other tenants
+	SkipEcho      = "own_echo"        // all that changed is what this playbook wrote itself
+	SkipDuplicate = "duplicate"       // a run with the same dedupe key is within its window
+	SkipError     = "condition_error" // the condition could not be evaluated
+)
+
+// Match is the stored decision for one event and one playbook.
+type Match struct {
+	Playbook string  `json:"playbook"`
+	Digest   string  `json:"digest"`
+	Verdict  Verdict `json:"verdict"`
+	Reason   string  `json:"reason,omitempty"` // a Skip code
+	// Detail is the first false term of the condition, the error, or the run that a duplicate
+	// would have repeated.
+	Detail string `json:"detail,omitempty"`
+	Run    RunID  `json:"run,omitempty"`
+}

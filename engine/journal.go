@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+)
+
+// Errors of a journal.
+var (
+	// ErrNotFound means that the journal holds nothing by that name.
+	ErrNotFound = errors.New("not found")
+	// ErrCursorMoved means that a position is not where its source believed it to be. Nothing of
+	// the batch was admitted.
+	ErrCursorMoved = errors.New("the position was moved by somebody else")
+	// ErrOutOfOrder means that an entry does not follow the last one of its run. Nothing was
+	// written.
+	ErrOutOfOrder = errors.New("entry does not follow the run's history")
+)
+
+// Journal is what the engine needs to remember. Each writing method is one transaction: when it
+// returns nil, all of it survives a loss of power; when it returns an error, nothing of it
+// happened. All methods may be called concurrently. Package journaltest holds the promises as
+// tests.
+type Journal interface {
+	// Admit stores new events with the decisions about them and the runs that they start, and
+	// moves the source's position. An event whose ID is known counts as a duplicate, and nothing
+	// that came with it is stored. A planned run whose dedupe key was used within its window is
+	// not started: its decision is stored as skipped, with SkipDuplicate.
+	Admit(ctx context.Context, a Admission) (Receipt, error)
+	// Append adds entries to a run's history and sets where the run stands.
+	Append(ctx context.Context, a Append) error
+
+	// Ready returns runs that have something to do at now, oldest first: those in state Ready,
+	// and those Waiting whose Wake is not after now. Of runs with the same playbook and
+	// concurrency key only the oldest that is not over is returned.
+	Ready(ctx context.Context, now time.Time, limit int) ([]Run, error)
+	// NextWake returns the earliest Wake of a waiting run; zero if there is none.
+	NextWake(ctx context.Context) (time.Time, error)
+	// Load returns all that is needed to go on with a run.
+	Load(ctx context.Context, id RunID) (Loaded, error)
+	// Position returns a source's position, or "" if it has none yet.
+	Position(ctx context.Context, source string) (string, error)
+	// Known returns those of the IDs that belong to admitted events.
+	Known(ctx context.Context, ids []string) (map[string]bool, error)
+	// Latest returns the event of an object that was admitted last; ErrNotFound if there is none.
+	Latest(ctx context.Context, tenant, object string) (Event, error)
+	// Writes returns what playbooks meant to write to an object since a time, oldest first.
+	Writes(ctx context.Context, tenant, object string, since time.Time) ([]Write, error)
+}
+
+// Admission is what Admit stores.
+type Admission struct {
+	Events []Planned
+	Cursor *Cursor
+	// Set names every playbook that was loaded: the decision for a playbook of the set without a
+	// stored match is "skipped, no_trigger".
+	Set PlaybookSet
+	// Documents are contents by digest, for those that the journal may not hold yet: sources of
+	// playbooks and watchlists.
+	Documents map[string][]byte
+}
+
+// PlaybookSet is a loaded set of playbooks, by name and digest.
+type PlaybookSet struct {
+	Digest  string
+	Members []SetMember
+}
+
+// SetMember is one playbook of a set.
+type SetMember struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+}
+
+// Planned is an event with the decisions about it.
+type Planned struct {
+	Event   Event
+	Matches []Match
+	Runs    []PlannedRun
+}
+
+// PlannedRun is a run with the beginning of its history.
+type PlannedRun struct {
+	Run          Run
+	DedupeKey    string // "": no dedupe
+	DedupeWindow time.Duration
+	Entries      []Entry
+	Writes       []Write
+}
+
+// Append is what Append stores. State, Message and Wake replace what the run had.
+type Append struct {
+	Run     RunID
+	Entries []Entry
+	State   RunState
+	Message string
+	Wake    time.Time
+	Ended   time.Time
+	Writes  []Write
+}
+
+// Loaded is a run with what it needs to go on.
+type Loaded struct {
+	Run     Run
+	Event   Event
+	Entries []Entry
+	Source  []byte            // of the playbook
+	Lists   map[string][]byte // watchlist name → content
+}
+
+// Write is a change that a run means to make, stored with the intent.
+type Write struct {
+	Tenant   string
+	Playbook string
+	Run      RunID
+	Path     string
+	At       time.Time
+	actions.Touch
+}

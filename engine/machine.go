@@ -1,0 +1,443 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/expression"
+)
+
+// Limits of a run.
+const (
+	// MaxItems is how many items a foreach may have.
+	MaxItems = 10_000
+	// MaxRecord is how many entries one decision may add; the rest follow in the next one.
+	MaxRecord = 256
+	// MaxOutput is how large the output of an attempt may be, in bytes of JSON.
+	MaxOutput = 4 << 20
+)
+
+// Machine is a run's state, folded from its history. Begin one, apply the entries that the
+// journal holds, then take turns: Next says what to do, Settle records how it went. It is not
+// safe for concurrent use, and it does nothing by itself.
+type Machine struct {
+	playbook *playbooks.Playbook
+	run      Run
+	seq      int
+	begun    bool
+	root     *sequence
+	active   map[string]*frame // frames in progress by path, for routing entries
+	vars     map[string]any    // the value of `vars`, shared by all scopes of the run
+	top      scope
+	ending   *EndedData // a stop or a fail was reached; attempts in flight still finish
+	ended    *EndedData
+	flying   int
+}
+
+// Decision is what comes next for a run. Record must be durable before Invoke begins.
+type Decision struct {
+	Record []Entry
+	Invoke []Attempt
+	State  RunState
+	// Message says why, when State is Parked or final.
+	Message string
+	// Wake is when Next is worth calling again although nothing was settled.
+	Wake time.Time
+	// More is set when Record was cut at MaxRecord: append it and call Next again.
+	More bool
+}
+
+// Attempt is one request to make.
+type Attempt struct {
+	Path      string // of the step and part: "steps/0:update"
+	Part      string
+	Number    int
+	Key       string
+	RequestID string
+	Effect    actions.Effect
+	Probe     bool // ask whether an earlier attempt happened, instead of making one
+	Input     json.RawMessage
+	Timeout   time.Duration
+	Action    actions.Action
+	Touches   []actions.Touch
+}
+
+// Begin makes the machine of a run without history. lists holds the content of the watchlists
+// that the playbook reads.
+func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Machine, error) {
+	subject, err := expression.Decode(ev.Payload, p.SubjectType)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", ev.ID, err)
+	}
+	inputs := map[string]any{}
+	if len(ev.Inputs) > 0 {
+		if err := json.Unmarshal(ev.Inputs, &inputs); err != nil {
+			return nil, fmt.Errorf("inputs of event %s: %w", ev.ID, err)
+		}
+	}
+	m := &Machine{playbook: p, run: run, active: map[string]*frame{}, vars: map[string]any{}}
+	steps := map[string]any{}
+	pending(p.Steps, steps)
+	m.top = scope{
+		p.Subject:  subject,
+		"inputs":   inputs,
+		"lists":    lists,
+		"vars":     m.vars,
+		"steps":    steps,
+		"last":     nil,
+		"tenant":   map[string]any{"name": run.Tenant},
+		"playbook": playbookScope(p),
+		"run":      map[string]any{"id": string(run.ID), "startedAt": run.Created, "mode": string(run.Mode)},
+	}
+	return m, nil
+}
+
+// playbookScope is what a playbook's expressions see of the playbook.
+func playbookScope(p *playbooks.Playbook) map[string]any {
+	return map[string]any{
+		"name": p.Name, "description": p.Description, "owner": p.Owner, "reason": p.Reason,
+		"mode": string(p.Mode), "digest": p.Digest, "tags": texts(p.Tags),
+	}
+}
+
+func texts(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
+// pending gives every step with an ID its value from before it ran.
+func pending(steps []playbooks.Step, into map[string]any) {
+	for i := range steps {
+		s := &steps[i]
+		if s.ID != "" {
+			into[s.ID] = stepValue(result{status: "pending"})
+		}
+		pending(s.OnError.Steps, into)
+		switch b := s.Body.(type) {
+		case *playbooks.Branch:
+			pending(b.Then, into)
+			pending(b.Else, into)
+		case *playbooks.Foreach:
+			pending(b.Do, into)
+		}
+	}
+}
+
+// Run returns the run that the machine decides about.
+func (m *Machine) Run() Run { return m.run }
+
+// scope is what expressions see.
+type scope map[string]any
+
+// child is a scope of its own for an iteration: what its steps leave behind is not seen outside.
+func (s scope) child(name string, item any) scope {
+	c := maps.Clone(s)
+	c["steps"] = maps.Clone(s["steps"].(map[string]any))
+	c[name] = item
+	return c
+}
+
+func (s scope) keep(id string, r result) {
+	s["last"] = r.output
+	if id != "" {
+		s["steps"].(map[string]any)[id] = stepValue(r)
+	}
+}
+
+// result is how a step ended.
+type result struct {
+	status   string // ok, failed, skipped, uncertain, pending
+	output   any
+	items    []any
+	fault    *actions.Fault
+	attempts int
+}
+
+func (r result) bad() bool { return r.status == "failed" || r.status == "uncertain" }
+
+func stepValue(r result) map[string]any {
+	v := map[string]any{"status": r.status, "output": r.output, "attempts": r.attempts, "error": nil, "items": nil}
+	if r.fault != nil {
+		v["error"] = map[string]any{"code": r.fault.Code, "message": r.fault.Message}
+	}
+	if r.items != nil {
+		v["items"] = r.items
+	}
+	return v
+}
+
+// Replay applies a recorded history.
+func (m *Machine) Replay(history []Entry) error {
+	for _, e := range history {
+		if err := m.apply(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply folds one entry in.
+func (m *Machine) apply(e Entry) error {
+	if e.Seq != m.seq+1 {
+		return fmt.Errorf("%w: entry %d comes after entry %d", errNotFollowing, e.Seq, m.seq)
+	}
+	if m.ended != nil {
+		return fmt.Errorf("%w: entry %d comes after the end", errNotFollowing, e.Seq)
+	}
+	if err := m.fold(e); err != nil {
+		return err
+	}
+	m.seq = e.Seq
+	if m.begun && m.ending == nil {
+		m.root.settle(m)
+	}
+	return nil
+}
+
+func (m *Machine) fold(e Entry) error {
+	switch {
+	case e.Kind == Ended:
+		end, err := decodeData[EndedData](e)
+		m.ended = &end
+		return err
+	case e.Kind == Began && !m.begun:
+		return m.foldBegan(e)
+	}
+	path, part, _ := strings.Cut(e.Path, ":")
+	f := m.active[path]
+	if f == nil {
+		return fmt.Errorf("%w: entry %d (%s) is for %q, which is not in progress", errNotFollowing, e.Seq, e.Kind, e.Path)
+	}
+	return f.fold(m, e, part)
+}
+
+func (m *Machine) foldBegan(e Entry) error {
+	d, err := decodeData[beganData](e)
+	if err != nil {
+		return err
+	}
+	if len(d.Vars) > 0 {
+		v, err := decodeValue(d.Vars)
+		if err != nil {
+			return err
+		}
+		values, ok := v.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%w: vars are no object", errNotFollowing)
+		}
+		maps.Copy(m.vars, values)
+	}
+	m.begun = true
+	m.root = &sequence{steps: m.playbook.Steps, base: "steps", scope: m.top}
+	if d.Fault != nil {
+		m.ending = &EndedData{State: Failed, Message: "vars: " + d.Fault.Error()}
+	}
+	return nil
+}
+
+// Next says what comes next. The entries that it returns are already folded in: if they can't
+// be made durable, the machine must be thrown away.
+func (m *Machine) Next(now time.Time) Decision {
+	t := turn{m: m, now: now}
+	if !m.begun {
+		t.begin()
+	}
+	for m.ended == nil && !t.full() {
+		if !t.advance() {
+			break
+		}
+	}
+	return t.decision()
+}
+
+// turn is one call of Next.
+type turn struct {
+	m    *Machine
+	now  time.Time
+	d    Decision
+	wake time.Time
+	park string
+}
+
+func (t *turn) full() bool { return len(t.d.Record) >= MaxRecord }
+
+// record folds a new entry in and hands it out.
+func (t *turn) record(path string, kind EntryKind, attempt int, data any) {
+	e := t.m.entry(path, kind, attempt, t.now, data)
+	if err := t.m.apply(e); err != nil {
+		// Our own entry did not fit: a defect. Fail the run in the open rather than guess.
+		t.m.ended = &EndedData{State: Failed, Message: actions.CodeInternal + ": " + err.Error()}
+		e = Entry{Seq: t.m.seq + 1, Kind: Ended, At: t.now, Data: encode(*t.m.ended)}
+		t.m.seq++
+	}
+	t.d.Record = append(t.d.Record, e)
+}
+
+func (m *Machine) entry(path string, kind EntryKind, attempt int, now time.Time, data any) Entry {
+	return Entry{Seq: m.seq + 1, Path: path, Kind: kind, Attempt: attempt, At: now.UTC(), Data: encode(data)}
+}
+
+func (t *turn) begin() {
+	var d beganData
+	vars := map[string]any{}
+	s := maps.Clone(t.m.top)
+	s["vars"] = vars
+	for _, b := range t.m.playbook.Vars {
+		v, err := b.Value.Eval(s, t.m.run.Created)
+		if err != nil {
+			d.Fault = expressionFault("vars."+b.Name, err)
+			break
+		}
+		vars[b.Name] = v
+	}
+	if len(vars) > 0 && d.Fault == nil {
+		raw, err := encodeValue(vars)
+		if err != nil {
+			d.Fault = expressionFault("vars", err)
+		}
+		d.Vars = raw
+	}
+	t.record("", Began, 0, d)
+}
+
+func expressionFault(where string, err error) *actions.Fault {
+	return actions.Failf("expression", "%s: %v", where, err)
+}
+
+// advance does the first thing that can be done now, and reports whether there was one.
+func (t *turn) advance() bool {
+	m := t.m
+	t.wake, t.park = time.Time{}, ""
+	if m.ending == nil {
+		if m.root.done {
+			m.ending = rootEnd(m.root.result)
+		} else if m.root.next(t) {
+			return true
+		}
+	}
+	// The run's end is reached, but what is in the air must land, and what nobody knows stays
+	// for a person.
+	if m.ending != nil && m.flying == 0 {
+		if f := m.uncertain(); f != nil {
+			t.park = f.parkMessage()
+			return false
+		}
+		t.record("", Ended, 0, *m.ending)
+		return true
+	}
+	return false
+}
+
+func rootEnd(r result) *EndedData {
+	if r.bad() {
+		return &EndedData{State: Failed, Message: r.fault.Error()}
+	}
+	return &EndedData{State: Succeeded}
+}
+
+func (m *Machine) uncertain() *frame {
+	var first *frame
+	for _, f := range m.active {
+		if f.act != nil && f.act.phase == unsure && (first == nil || f.path < first.path) {
+			first = f
+		}
+	}
+	return first
+}
+
+func (t *turn) decision() Decision {
+	d, m := t.d, t.m
+	switch {
+	case m.ended != nil:
+		d.State, d.Message = m.ended.State, m.ended.Message
+	case t.full():
+		d.State, d.More = Ready, true
+	case m.flying > 0:
+		d.State, d.Wake = Ready, t.wake
+	case !t.wake.IsZero():
+		d.State, d.Wake = Waiting, t.wake
+	default:
+		d.State, d.Message = Parked, t.park
+	}
+	return d
+}
+
+// Interrupt records that every attempt in flight was cut off by the end of a process. It is
+// called once, after Replay.
+func (m *Machine) Interrupt(now time.Time) []Entry {
+	var entries []Entry
+	for m.flying > 0 {
+		f := m.firstFlying()
+		d := OutcomeData{Status: Faulty, Interrupted: true, Probe: f.act.phase == probing, Fault: &actions.Fault{
+			Code: "interrupted", Message: "the process ended before the answer came", Retry: true, Unknown: true}}
+		e := m.entry(f.act.path(f), Outcome, f.act.number, now, d)
+		if err := m.apply(e); err != nil {
+			return entries // cannot happen: the frame says that it waits for exactly this
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func (m *Machine) firstFlying() *frame {
+	var first *frame
+	for _, f := range m.active {
+		if f.act != nil && f.act.inFlight() && (first == nil || f.path < first.path) {
+			first = f
+		}
+	}
+	return first
+}
+
+// Settle records how an attempt ended.
+func (m *Machine) Settle(a Attempt, out json.RawMessage, absent bool, err error, now time.Time) (Entry, error) {
+	d := OutcomeData{Status: Took, Probe: a.Probe, Output: out}
+	switch {
+	case err != nil:
+		d.Status, d.Output, d.Fault = Faulty, nil, actions.FaultOf(err)
+	case absent:
+		d.Status, d.Output = Absent, nil
+	case len(out) > MaxOutput:
+		// It happened; only its output can't be kept.
+		d.Output = json.RawMessage("{}")
+		d.Fault = actions.Failf("output", "the output has %d bytes and was dropped: the limit is %d", len(out), MaxOutput)
+	case len(out) > 0 && !json.Valid(out):
+		d.Output = json.RawMessage("{}")
+		d.Fault = actions.Failf("output", "the output is not JSON and was dropped")
+	}
+	e := m.entry(a.Path, Outcome, a.Number, now, d)
+	return e, m.apply(e)
+}
+
+// Resolve records a person's word on an uncertain step.
+func (m *Machine) Resolve(path string, d ResolveData, now time.Time) (Entry, error) {
+	f := m.active[path]
+	if f == nil || f.act == nil || f.act.phase != unsure {
+		return Entry{}, fmt.Errorf("%w: step %q is not uncertain", ErrNotFound, path)
+	}
+	e := m.entry(f.act.path(f), Resolve, f.act.number, now, d)
+	return e, m.apply(e)
+}
+
+// Uncertain lists the paths of the steps that wait for a person.
+func (m *Machine) Uncertain() []string {
+	var paths []string
+	for path, f := range m.active {
+		if f.act != nil && f.act.phase == unsure {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// IsHistoryError says whether err means that a history does not belong to its playbook.
+func IsHistoryError(err error) bool { return errors.Is(err, errNotFollowing) }

@@ -1,0 +1,289 @@
+// Package memory is a journal that forgets everything when the program ends. Dry runs and the
+// tests of playbooks use it: they need all that a journal promises but that it outlives them.
+//
+// What it promises is what [engine.Journal] says, and package journaltest checks it with the
+// same tests as the database. Nothing that is handed in or out is shared with the caller.
+package memory
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+// Journal is a journal in memory. Use [New] to make one.
+type Journal struct {
+	mu    sync.Mutex
+	state state
+}
+
+var _ engine.Journal = (*Journal)(nil)
+
+// state is all that is remembered. A method that may fail half-way works on a copy.
+type state struct {
+	events    []event
+	runs      []*run // in order of admission
+	byEvent   map[string]int
+	byRun     map[engine.RunID]*run
+	latest    map[object]int
+	documents map[string][]byte
+	cursors   map[string]string
+	dedupe    map[dedupeKey]dedupe
+}
+
+type event struct {
+	engine.Event
+	set     []engine.SetMember
+	matches []engine.Match
+}
+
+// run is a run with its history. It is replaced as a whole, never changed.
+type run struct {
+	engine.Run
+	entries []engine.Entry
+	writes  []engine.Write
+}
+
+type object struct{ tenant, name string }
+
+type dedupeKey struct{ tenant, playbook, key string }
+
+type dedupe struct {
+	until time.Time
+	run   engine.RunID
+}
+
+// New makes an empty journal.
+func New() *Journal {
+	return &Journal{state: state{
+		byEvent: map[string]int{}, byRun: map[engine.RunID]*run{}, latest: map[object]int{},
+		documents: map[string][]byte{}, cursors: map[string]string{}, dedupe: map[dedupeKey]dedupe{},
+	}}
+}
+
+// Append implements [engine.Journal].
+func (j *Journal) Append(ctx context.Context, a engine.Append) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.append(a); err != nil {
+		return fmt.Errorf("append to run %s: %w", a.Run, err)
+	}
+	return nil
+}
+
+func (j *Journal) append(a engine.Append) error {
+	r, ok := j.state.byRun[a.Run]
+	switch {
+	case !ok:
+		return engine.ErrNotFound
+	case r.State.Final():
+		return fmt.Errorf("it is over (%s): %w", r.State, engine.ErrOutOfOrder)
+	}
+	if err := checkState(a.State, a.Wake, a.Ended); err != nil {
+		return err
+	}
+	if err := checkEntries(a.Entries, len(r.entries)); err != nil {
+		return err
+	}
+	writes, err := copyWrites(a.Writes, a.Run)
+	if err != nil {
+		return err
+	}
+	r.State, r.Message, r.Wake, r.Ended = a.State, a.Message, plain(a.Wake), plain(a.Ended)
+	r.entries = append(r.entries, copyEntries(a.Entries)...)
+	r.writes = append(r.writes, writes...)
+	return nil
+}
+
+// Ready implements [engine.Journal].
+func (j *Journal) Ready(ctx context.Context, now time.Time, limit int) ([]engine.Run, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	type turn struct{ playbook, key string }
+	taken := map[turn]bool{}
+	var list []engine.Run
+	for _, r := range j.state.runs {
+		if len(list) >= limit {
+			break
+		}
+		if r.State.Final() {
+			continue
+		}
+		t := turn{r.Playbook, r.Key}
+		if r.Key != "" && taken[t] {
+			continue
+		}
+		taken[t] = true
+		if r.State == engine.Ready || r.State == engine.Waiting && !r.Wake.After(now) {
+			list = append(list, copyRun(r.Run))
+		}
+	}
+	return list, nil
+}
+
+// NextWake implements [engine.Journal].
+func (j *Journal) NextWake(ctx context.Context) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var next time.Time
+	for _, r := range j.state.runs {
+		if r.State == engine.Waiting && (next.IsZero() || r.Wake.Before(next)) {
+			next = r.Wake
+		}
+	}
+	return next, nil
+}
+
+// Load implements [engine.Journal].
+func (j *Journal) Load(ctx context.Context, id engine.RunID) (engine.Loaded, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Loaded{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r, ok := j.state.byRun[id]
+	if !ok {
+		return engine.Loaded{}, fmt.Errorf("load run %s: %w", id, engine.ErrNotFound)
+	}
+	l := engine.Loaded{
+		Run: copyRun(r.Run), Event: copyEvent(j.state.events[j.state.byEvent[r.Event]].Event),
+		Entries: copyEntries(r.entries), Source: bytes.Clone(j.state.documents[r.Digest]),
+	}
+	for name, digest := range r.Lists {
+		if l.Lists == nil {
+			l.Lists = map[string][]byte{}
+		}
+		l.Lists[name] = bytes.Clone(j.state.documents[digest])
+	}
+	return l, nil
+}
+
+// Position implements [engine.Journal].
+func (j *Journal) Position(ctx context.Context, source string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.state.cursors[source], nil
+}
+
+// Known implements [engine.Journal].
+func (j *Journal) Known(ctx context.Context, ids []string) (map[string]bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	known := map[string]bool{}
+	for _, id := range ids {
+		if _, ok := j.state.byEvent[id]; ok {
+			known[id] = true
+		}
+	}
+	return known, nil
+}
+
+// Latest implements [engine.Journal].
+func (j *Journal) Latest(ctx context.Context, tenant, name string) (engine.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Event{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, ok := j.state.latest[object{tenant, name}]
+	if !ok {
+		return engine.Event{}, fmt.Errorf("latest version of %q: %w", name, engine.ErrNotFound)
+	}
+	return copyEvent(j.state.events[n].Event), nil
+}
+
+// Writes implements [engine.Journal].
+func (j *Journal) Writes(ctx context.Context, tenant, name string, since time.Time) ([]engine.Write, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var list []engine.Write
+	for _, r := range j.state.runs {
+		for _, w := range r.writes {
+			if w.Tenant == tenant && w.Object == name && !w.At.Before(since) {
+				list = append(list, w)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b engine.Write) int { return a.At.Compare(b.At) })
+	for i := range list {
+		copied, err := throughJSON(list[i].Fields)
+		if err != nil {
+			return nil, err
+		}
+		list[i].Fields = copied
+	}
+	return list, nil
+}
+
+// Runs returns all runs in the order of their admission.
+func (j *Journal) Runs() []engine.Run {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	list := make([]engine.Run, 0, len(j.state.runs))
+	for _, r := range j.state.runs {
+		list = append(list, copyRun(r.Run))
+	}
+	return list
+}
+
+// Decisions returns what every playbook of the set decided about an event, in the order of the
+// set: for one without a stored decision, that no trigger of it listens to the event's source.
+func (j *Journal) Decisions(ctx context.Context, id string) ([]engine.Match, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, ok := j.state.byEvent[id]
+	if !ok {
+		return nil, fmt.Errorf("decisions about event %q: %w", id, engine.ErrNotFound)
+	}
+	ev := j.state.events[n]
+	left := slices.Clone(ev.matches)
+	list := make([]engine.Match, 0, len(ev.set))
+	for _, member := range ev.set {
+		m := engine.Match{Playbook: member.Name, Digest: member.Digest, Verdict: engine.Skipped, Reason: engine.SkipNoTrigger}
+		at := slices.IndexFunc(left, func(m engine.Match) bool { return m.Playbook == member.Name && m.Digest == member.Digest })
+		if at >= 0 {
+			m = left[at]
+			left = slices.Delete(left, at, at+1)
+		}
+		list = append(list, m)
+	}
+	return append(list, left...), nil
+}
+
+// throughJSON copies values and gives them the types that they have when read from JSON, as any
+// journal that stores them would.
+func throughJSON(fields map[string]any) (map[string]any, error) {
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]any
+	return out, json.Unmarshal(raw, &out)
+}

@@ -1,0 +1,228 @@
+package engine
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/playbooks"
+)
+
+// StepTrace is what a history says about one step: the answer to "what did it do, and why".
+type StepTrace struct {
+	Path     string          `json:"path"`
+	ID       string          `json:"id,omitempty"`
+	Name     string          `json:"name,omitempty"`
+	Kind     string          `json:"kind"` // action, if, foreach, set, stop, fail
+	Action   string          `json:"action,omitempty"`
+	Status   string          `json:"status"` // ok, failed, skipped, dry, uncertain, running
+	Taken    *bool           `json:"taken,omitempty"`
+	Items    int             `json:"items,omitempty"`
+	Message  string          `json:"message,omitempty"`
+	Input    json.RawMessage `json:"input,omitempty"`
+	Output   json.RawMessage `json:"output,omitempty"`
+	Fault    *actions.Fault  `json:"fault,omitempty"`
+	Attempts []AttemptTrace  `json:"attempts,omitempty"`
+	outputs  []json.RawMessage
+}
+
+// AttemptTrace is one attempt at one part of an action.
+type AttemptTrace struct {
+	Part        string         `json:"part"`
+	Number      int            `json:"number"`
+	Effect      actions.Effect `json:"effect,omitempty"`
+	Probe       bool           `json:"probe,omitempty"`
+	Interrupted bool           `json:"interrupted,omitempty"`
+	Key         string         `json:"key,omitempty"`
+	RequestID   string         `json:"requestId,omitempty"`
+	Began       time.Time      `json:"began"`
+	Ended       time.Time      `json:"ended,omitzero"`
+	Status      OutcomeStatus  `json:"status,omitempty"` // empty: in flight
+	Fault       *actions.Fault `json:"fault,omitempty"`
+}
+
+// Effective says whether the attempt changed something outside, as far as the journal knows.
+func (a AttemptTrace) Effective() bool {
+	return a.Status == Took && a.Effect != actions.Reads && !a.Probe
+}
+
+// Trace reads a history step by step, in the order in which they began. p gives names to the
+// steps; nil leaves them nameless.
+func Trace(p *playbooks.Playbook, history []Entry) []*StepTrace {
+	t := tracer{steps: map[string]*StepTrace{}, known: map[string]*playbooks.Step{}}
+	if p != nil {
+		index(p.Steps, t.known)
+	}
+	for _, e := range history {
+		t.entry(e)
+	}
+	return t.order
+}
+
+type tracer struct {
+	order []*StepTrace
+	steps map[string]*StepTrace
+	known map[string]*playbooks.Step
+}
+
+// index finds steps by their path in the syntax tree.
+func index(steps []playbooks.Step, into map[string]*playbooks.Step) {
+	for i := range steps {
+		s := &steps[i]
+		into[s.Path] = s
+		index(s.OnError.Steps, into)
+		switch b := s.Body.(type) {
+		case *playbooks.Branch:
+			index(b.Then, into)
+			index(b.Else, into)
+		case *playbooks.Foreach:
+			index(b.Do, into)
+		}
+	}
+}
+
+var iterationIndex = regexp.MustCompile(`\[\d+\]`)
+
+func (t *tracer) step(path string) *StepTrace {
+	if s := t.steps[path]; s != nil {
+		return s
+	}
+	s := &StepTrace{Path: path, Kind: "action", Status: "running"}
+	if known := t.known[iterationIndex.ReplaceAllString(path, "")]; known != nil {
+		s.ID, s.Name = known.ID, known.Name
+		switch b := known.Body.(type) {
+		case *playbooks.Act:
+			s.Action = b.Spec.Name
+		case *playbooks.Branch:
+			s.Kind = "if"
+		case *playbooks.Foreach:
+			s.Kind = "foreach"
+		case *playbooks.Assign:
+			s.Kind = "set"
+		case *playbooks.Stop:
+			s.Kind = "stop"
+		case *playbooks.Fail:
+			s.Kind = "fail"
+		}
+	}
+	t.steps[path] = s
+	t.order = append(t.order, s)
+	return s
+}
+
+func (t *tracer) entry(e Entry) {
+	path, part, _ := strings.Cut(e.Path, ":")
+	switch e.Kind {
+	case Chose:
+		t.chose(t.step(path), e)
+	case Looped:
+		t.looped(t.step(path), e)
+	case Assign:
+		t.assigned(t.step(path), e)
+	case Intent:
+		t.intent(t.step(path), part, e)
+	case Outcome:
+		t.outcome(t.step(path), part, e)
+	case Resolve:
+		s := t.step(path)
+		if d, err := decodeData[ResolveData](e); err == nil {
+			s.Status, s.Message = "running", "did not happen, says "+d.By
+			if d.Happened {
+				s.Status, s.Message = "ok", "happened, says "+d.By
+			}
+		}
+	}
+}
+
+func (t *tracer) chose(s *StepTrace, e Entry) {
+	d, err := decodeData[choseData](e)
+	if err != nil {
+		return
+	}
+	s.Taken, s.Fault = &d.Take, d.Fault
+	switch {
+	case d.Fault != nil:
+		s.Status = "failed"
+	case s.Kind == "if":
+		s.Status = "ok"
+	case !d.Take:
+		s.Status = "skipped"
+	}
+}
+
+func (t *tracer) looped(s *StepTrace, e Entry) {
+	d, err := decodeData[loopedData](e)
+	if err != nil {
+		return
+	}
+	s.Kind, s.Status, s.Fault = "foreach", "ok", d.Fault
+	if d.Fault != nil {
+		s.Status = "failed"
+		return
+	}
+	var items []json.RawMessage
+	if json.Unmarshal(d.Items, &items) == nil {
+		s.Items = len(items)
+	}
+}
+
+func (t *tracer) assigned(s *StepTrace, e Entry) {
+	d, err := decodeData[assignData](e)
+	if err != nil {
+		return
+	}
+	s.Status, s.Message, s.Output, s.Fault = "ok", d.Message, d.Values, d.Fault
+	if d.Fault != nil {
+		s.Status = "failed"
+	}
+}
+
+func (t *tracer) intent(s *StepTrace, part string, e Entry) {
+	d, err := decodeData[IntentData](e)
+	if err != nil {
+		return
+	}
+	if len(d.Input) > 0 {
+		s.Input = d.Input
+	}
+	s.Status = "running"
+	s.Attempts = append(s.Attempts, AttemptTrace{Part: part, Number: e.Attempt, Effect: d.Effect, Probe: d.Probe,
+		Key: d.Key, RequestID: d.RequestID, Began: e.At})
+}
+
+func (t *tracer) outcome(s *StepTrace, part string, e Entry) {
+	d, err := decodeData[OutcomeData](e)
+	if err != nil {
+		return
+	}
+	if len(d.Input) > 0 {
+		s.Input = d.Input
+	}
+	for i := range s.Attempts {
+		a := &s.Attempts[i]
+		if a.Part == part && a.Number == e.Attempt && a.Status == "" {
+			a.Ended, a.Status, a.Fault, a.Interrupted = e.At, d.Status, d.Fault, d.Interrupted
+		}
+	}
+	s.Fault = d.Fault
+	switch {
+	case d.Status == Took:
+		s.Status = "ok"
+	case d.Status == Dry:
+		s.Status = "dry"
+	case d.Status == Absent:
+		s.Status = "running"
+	case d.Fault != nil && d.Fault.Unknown:
+		s.Status = "uncertain"
+	default:
+		s.Status = "failed"
+	}
+	if len(d.Output) > 0 {
+		s.outputs = append(s.outputs, d.Output)
+		if merged, err := actions.Merge(s.outputs...); err == nil {
+			s.Output = merged
+		}
+	}
+}

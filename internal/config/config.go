@@ -1,0 +1,122 @@
+// Package config reads playbookd.yaml, the one file that says what a daemon is made of: where
+// its data lies, which tenants it serves and with which credentials, what it listens on, and
+// where its messages go.
+//
+// It is read by the same strict reader as playbooks and complains in the same form: file, line,
+// column and the mend. Nothing secret stands in it: a secret is the name of a file or of an
+// environment variable. Paths are relative to the file itself, so a directory can be moved.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/playbookd/playbookd/graph"
+	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/secret"
+)
+
+// Defaults and limits of the configuration.
+const (
+	DefaultListen    = "127.0.0.1:8484"
+	DefaultRetention = 90 * 24 * time.Hour
+	MinRetention     = 24 * time.Hour
+	DefaultFirst     = 24 * time.Hour
+	DefaultOverlap   = 15 * time.Minute
+	MinOverlap       = time.Minute
+	MaxLookBack      = 30 * 24 * time.Hour
+	DefaultSweep     = 24 * time.Hour
+	DefaultSweepBack = 48 * time.Hour
+	MinSweep         = time.Minute
+	MaxWorkers       = 1024
+	MaxTenants       = 64
+)
+
+// Config is a whole configuration, with paths made absolute and defaults filled in.
+type Config struct {
+	File      string
+	Data      string // directory of the database
+	Playbooks string // directory
+	Lists     string // directory
+	Listen    string
+	TLSCert   string
+	TLSKey    string
+	// BehindProxy allows a listener that is not on loopback and speaks plain HTTP.
+	BehindProxy bool
+	Workers     int
+	Retention   time.Duration
+	LogFormat   string // text or json
+	LogLevel    string // debug, info, warn, error
+
+	Tenants  []Tenant
+	Secrets  map[string]secret.Source
+	Channels map[string]Channel
+	Hooks    map[string]Hook
+	Outbound Outbound
+}
+
+// Tenant is one Microsoft tenant.
+type Tenant struct {
+	Name       string // what playbooks and commands call it
+	TenantID   string
+	ClientID   string
+	Cloud      graph.Cloud
+	Credential Credential
+	GraphURL   string // instead of the cloud's, for a simulator
+	Authority  string // instead of the cloud's, for a simulator
+	CAFile     string // trusted besides the system's, for a simulator
+	Budgets    map[graph.Class]graph.Budget
+	First      time.Duration // how far the first poll looks back
+	Overlap    time.Duration // how far each poll looks back behind its position
+	SweepEvery time.Duration
+	SweepBack  time.Duration
+	Pos        diag.Position
+}
+
+// Credential says how the tenant's tokens are obtained.
+type Credential struct {
+	Kind            string
+	Secret          secret.Source // client_secret
+	CertificateFile string        // certificate
+	Password        secret.Source // certificate, optional
+	TokenFile       string        // workload_identity, optional
+}
+
+// Channel is where messages go.
+type Channel struct {
+	Kind string // teams, slack or webhook
+	URL  secret.Source
+}
+
+// Hook restricts a webhook that a playbook listens on.
+type Hook struct {
+	AllowFrom []netip.Prefix
+	Tenant    string
+}
+
+// Outbound says which addresses outgoing requests may reach.
+type Outbound struct {
+	Hosts   []string       // names, or *.suffix; empty: every public address
+	Private []netip.Prefix // addresses that are not public but allowed
+	HTTP    []string       // hosts that may be reached without TLS
+}
+
+// The codes of this package's findings.
+const (
+	CodeKey   = "CF001"
+	CodeType  = "CF002"
+	CodeValue = "CF003"
+	CodeNeed  = "CF004"
+	CodePath  = "CF005"
+)
+
+// Codes explains the findings of this package.
+func Codes() []diag.Code {
+	return []diag.Code{
+		{Code: CodeKey, Severity: diag.Error, Title: "unknown key", Help: "The configuration has a fixed set of keys; a misspelt one would silently change nothing."},
+		{Code: CodeType, Severity: diag.Error, Title: "wrong kind of value", Help: "The key wants another kind of value, such as a list or a duration like 15m."},
+		{Code: CodeValue, Severity: diag.Error, Title: "value not allowed", Help: "The value has the right kind but is outside what is allowed."},
+		{Code: CodeNeed, Severity: diag.Error, Title: "key missing", Help: "Without this key the configuration can't be used."},
+		{Code: CodePath, Severity: diag.Error, Title: "file not usable", Help: "A file or directory that the configuration names is missing or can't be read."},
+	}
+}

@@ -1,0 +1,267 @@
+// Package daemon builds the whole program from a configuration and runs it: the one place where
+// every part meets every other.
+//
+//	config ─► store ─► engine ◄─ playbooks, watchlists
+//	            ▲         ▲
+//	            └─ graph ─► pollers, scheduler, webhooks ─► server
+//
+// New builds and checks, Run works until its context ends. What New built is taken down in the
+// opposite order: first the sources stop, so that nothing new arrives; then the engine finishes
+// what is in the air; then the journal is closed. A second signal may kill the process at any
+// moment of that: the journal makes it safe.
+//
+// A reload reads playbooks and watchlists anew. A playbook that no longer loads never replaces
+// the one that works.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/graph"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/secret"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/watchlist"
+	"github.com/playbookd/playbookd/server"
+	"github.com/playbookd/playbookd/store"
+	"github.com/playbookd/playbookd/triggers"
+)
+
+// DatabaseName is the file in the data directory that holds everything.
+const DatabaseName = "playbookd.db"
+
+// Intervals of the daemon's own chores.
+const (
+	ReloadEvery = 30 * time.Second // looks whether a file changed
+	PruneEvery  = time.Hour
+	PruneBatch  = 500              // runs deleted before the next look at the clock
+	StopGrace   = 10 * time.Second // for requests that have begun when the daemon stops
+)
+
+// Options says what a daemon is made of besides its configuration.
+type Options struct {
+	Config   *config.Config
+	Log      *slog.Logger
+	Observer engine.Observer
+	Version  string
+	// OnFindings is told what is wrong with playbooks and watchlists at each load.
+	OnFindings func(diag.Findings)
+	// NoListen leaves the HTTP listener out.
+	NoListen bool
+}
+
+// Daemon is a program ready to run.
+type Daemon struct {
+	o        Options
+	c        *config.Config
+	log      *slog.Logger
+	db       *store.DB
+	engine   *engine.Engine
+	registry *actions.Registry
+	clients  map[string]*graph.Client
+	secrets  *secret.Store
+	server   *server.Server
+	webhooks *triggers.Webhooks
+	schedule *triggers.Scheduler
+	pollers  map[string]*triggers.Poller // by name; all that ran since the start
+
+	needs chan struct{} // of size one: needed was changed
+
+	mu       sync.Mutex
+	needed   map[string]bool // pollers that some playbook needs
+	lists    *watchlist.Set
+	findings diag.Findings
+	loaded   string // digest of the files that were read last
+
+	closers []func() error
+}
+
+// New builds a daemon. On error nothing is left open.
+func New(ctx context.Context, o Options) (d *Daemon, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	d = &Daemon{o: o, c: o.Config, clients: map[string]*graph.Client{}, pollers: map[string]*triggers.Poller{}, needs: make(chan struct{}, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+			d = nil
+		}
+	}()
+	if d.secrets, err = secret.NewStore(o.Config.Secrets, o.Log); err != nil {
+		return d, err
+	}
+	d.log = slog.New(secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()))
+	for _, t := range o.Config.Tenants {
+		if d.clients[t.Name], err = newClient(t, d.secrets.Scrubber(), d.log); err != nil {
+			return d, err
+		}
+	}
+	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets); err != nil {
+		return d, err
+	}
+	if err = d.openStore(ctx); err != nil {
+		return d, err
+	}
+	d.engine = engine.New(engine.Options{
+		Journal: d.db, Compile: Recompile(d.registry), Lists: d, Observer: o.Observer, Log: d.log, Workers: o.Config.Workers,
+	})
+	if err = d.newSources(); err != nil {
+		return d, err
+	}
+	if err = d.load(); err != nil {
+		return d, err
+	}
+	if !o.NoListen {
+		err = d.newServer()
+	}
+	return d, err
+}
+
+func (d *Daemon) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(d.c.Data, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w: create it, or set data: in the configuration", err)
+	}
+	db, err := store.Open(ctx, filepath.Join(d.c.Data, DatabaseName), store.Options{Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.db = db
+	d.closers = append(d.closers, db.Close)
+	return nil
+}
+
+// Recompile makes the engine's way from a recorded text back to a playbook: checked against the
+// actions only, because watchlists and schedules are none of a run's business once it started.
+func Recompile(catalog playbooks.Catalog) func(string, []byte) (*playbooks.Playbook, error) {
+	return func(name string, source []byte) (*playbooks.Playbook, error) {
+		p, findings := playbooks.Compile(name, source, playbooks.Options{Catalog: catalog})
+		if err := findings.Err(); err != nil {
+			return nil, err
+		}
+		return p, nil
+	}
+}
+
+// Get implements [engine.Watchlists] with the lists as they are now.
+func (d *Daemon) Get(name string) (values []any, content []byte, ok bool) {
+	d.mu.Lock()
+	lists := d.lists
+	d.mu.Unlock()
+	return lists.Get(name)
+}
+
+// Engine returns the daemon's engine, for tests and for the demo's summary.
+func (d *Daemon) Engine() *engine.Engine { return d.engine }
+
+// Store returns the daemon's journal.
+func (d *Daemon) Store() *store.DB { return d.db }
+
+// Addr is where the daemon listens; "" if it does not, or not yet.
+func (d *Daemon) Addr() string {
+	if d.server == nil {
+		return ""
+	}
+	return d.server.Addr()
+}
+
+// Findings returns what was wrong with the files at the last load.
+func (d *Daemon) Findings() diag.Findings {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.findings
+}
+
+// Close takes down what New built, last first. Run does it too.
+func (d *Daemon) Close() error {
+	var errs []error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i]())
+	}
+	d.closers = nil
+	return errors.Join(errs...)
+}
+
+// Run works until ctx ends, then winds down and closes everything.
+func (d *Daemon) Run(ctx context.Context) error {
+	// The engine outlives the sources: what they delivered last still gets its first steps.
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	sourceCtx, stopSources := context.WithCancel(ctx)
+	defer stopSources()
+
+	var engineDone, sourcesDone sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	fail := func(what string, err error) {
+		if err != nil {
+			mu.Lock()
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+			mu.Unlock()
+			stopSources()
+		}
+	}
+	engineDone.Go(func() { fail("engine", d.engine.Run(engineCtx)) })
+	if d.server != nil {
+		if err := d.server.Start(); err != nil {
+			fail("listener", err)
+		}
+	}
+	sourcesDone.Go(func() { fail("sources", d.runSources(sourceCtx)) })
+	sourcesDone.Go(func() { d.chores(sourceCtx) })
+	<-sourceCtx.Done()
+	d.log.Info("stopping")
+	if d.server != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopGrace)
+		fail("listener", d.server.Stop(stop))
+		cancel()
+	}
+	sourcesDone.Wait()
+	stopEngine()
+	engineDone.Wait()
+	fail("close", d.Close())
+	return errors.Join(errs...)
+}
+
+// chores keeps files fresh and the journal small.
+func (d *Daemon) chores(ctx context.Context) {
+	reload, prune := time.NewTicker(ReloadEvery), time.NewTicker(PruneEvery)
+	defer reload.Stop()
+	defer prune.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-reload.C:
+			if d.changed() {
+				_ = d.Reload() // it has said what is wrong
+			}
+		case <-prune.C:
+			d.prune(ctx)
+		}
+	}
+}
+
+func (d *Daemon) prune(ctx context.Context) {
+	before := time.Now().Add(-d.c.Retention)
+	for ctx.Err() == nil {
+		pruned, err := d.db.Prune(ctx, before, PruneBatch)
+		if err != nil {
+			d.log.Error("can't delete old runs", "err", err)
+			return
+		}
+		if pruned.Runs < PruneBatch && pruned.Events < PruneBatch {
+			return
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/actions/builtin"
+	"github.com/playbookd/playbookd/graph"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/guard"
+	"github.com/playbookd/playbookd/internal/secret"
+)
+
+// newClient makes the Graph client of a tenant.
+func newClient(t config.Tenant, scrub *secret.Scrubber, log *slog.Logger) (*graph.Client, error) {
+	transport, err := transportFor(t.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
+	}
+	o := graph.CredentialOptions{
+		Kind: t.Credential.Kind, TenantID: t.TenantID, ClientID: t.ClientID, Cloud: t.Cloud, AuthorityURL: t.Authority,
+		DisableInstanceDiscovery: t.Authority != "", Transport: transport, TokenFile: t.Credential.TokenFile,
+	}
+	read := func(s secret.Source) func() string {
+		return func() string {
+			v, _, err := s.Read()
+			if err != nil {
+				log.Error("a secret can't be read", "tenant", t.Name, "err", err)
+				return ""
+			}
+			scrub.Add(v)
+			return v.Reveal()
+		}
+	}
+	switch t.Credential.Kind {
+	case "client_secret":
+		// Read once now, so that a missing file is known at the start and not at the first poll.
+		if _, warning, err := t.Credential.Secret.Read(); err != nil {
+			return nil, fmt.Errorf("tenant %s: client secret: %w", t.Name, err)
+		} else if warning != "" {
+			log.Warn("client secret", "tenant", t.Name, "warning", warning)
+		}
+		o.Secret = read(t.Credential.Secret)
+	case "certificate":
+		if o.CertificatePEM, err = os.ReadFile(t.Credential.CertificateFile); err != nil {
+			return nil, fmt.Errorf("tenant %s: certificate: %w", t.Name, err)
+		}
+		if t.Credential.Password != (secret.Source{}) {
+			o.CertificatePassword = read(t.Credential.Password)
+		}
+	}
+	credential, err := graph.NewCredential(o)
+	if err != nil {
+		return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
+	}
+	client, err := graph.New(graph.Options{
+		Tenant: t.Name, Cloud: t.Cloud, BaseURL: t.GraphURL, Credential: credential, Transport: transport,
+		Budgets: t.Budgets, Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
+	}
+	return client, nil
+}
+
+// transportFor trusts a CA besides those of the system. Without one the parts use their own.
+func transportFor(caFile string) (http.RoundTripper, error) {
+	if caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca: %s holds no PEM certificate", caFile)
+	}
+	return graph.NewTransport(pool), nil
+}
+
+// newRegistry makes the actions, with what they need to act.
+func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store) (*actions.Registry, error) {
+	policy := guard.Policy{
+		AllowHosts: c.Outbound.Hosts, AllowPrivate: c.Outbound.Private, AllowHTTP: c.Outbound.HTTP, NoRedirects: false,
+	}
+	if err := policy.Check(); err != nil {
+		return nil, fmt.Errorf("outbound: %w", err)
+	}
+	channels := map[string]builtin.Channel{}
+	for name, ch := range c.Channels {
+		channels[name] = builtin.Channel{Kind: ch.Kind, URL: ch.URL}
+	}
+	return actions.NewRegistry(builtin.Actions(builtin.Deps{
+		Graph: func(tenant string) (*graph.Client, error) {
+			if client := clients[tenant]; client != nil {
+				return client, nil
+			}
+			return nil, errors.New("no tenant " + tenant + " is configured")
+		},
+		HTTP: guard.Client(policy), Secrets: secrets, Channels: channels,
+	})...), nil
+}

@@ -1,0 +1,21 @@
+package main
+import (
+ _ "github.com/expr-lang/expr"
+ _ "gopkg.in/yaml.v3"
+ _ "github.com/robfig/cron/v3"
+ _ "github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+ _ "github.com/Azure/azure-sdk-for-go/sdk/azcore"
+ _ "github.com/mattn/go-sqlite3"
+ _ "github.com/spf13/cobra"
+ _ "github.com/google/jsonschema-go/jsonschema"
+ _ "github.com/santhosh-tekuri/jsonschema/v6"
+ _ "golang.org/x/time/rate"
+ _ "golang.org/x/term"
+ _ "github.com/google/go-cmp/cmp"
+ _ "github.com/rogpeppe/go-internal/testscript"
+ _ "pgregory.net/rapid"
+ _ "github.com/getkin/kin-openapi/openapi3filter"
+ _ "golang.org/x/sync/errgroup"
+ _ "go.uber.org/goleak"
+)
+func main(){}

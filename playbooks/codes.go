@@ -1,0 +1,125 @@
+package playbooks
+
+import "github.com/playbookd/playbookd/internal/diag"
+
+// The codes of findings about playbooks. PB020 to PB079 belong to this package; a code that was
+// released never means anything else.
+const (
+	codeUnknownKey     = "PB020"
+	codeNotYet         = "PB021"
+	codeMissing        = "PB022"
+	codeKind           = "PB023"
+	codeLimit          = "PB024"
+	codeDuration       = "PB025"
+	codeName           = "PB026"
+	codeWord           = "PB027"
+	codeDate           = "PB028"
+	codeConflict       = "PB029"
+	codeExpression     = "PB030"
+	codePhase          = "PB031"
+	codeSecret         = "PB032"
+	codeUnknownAction  = "PB033"
+	codeInput          = "PB034"
+	codeInputType      = "PB035"
+	codeLaterStep      = "PB036"
+	codeUnknownName    = "PB037"
+	codeUnusedID       = "PB038"
+	codeUnreachable    = "PB039"
+	codeUnknownList    = "PB040"
+	codeSubject        = "PB041"
+	codeFilterSyntax   = "PB042"
+	codeFilterProperty = "PB043"
+	codeFilterLiteral  = "PB044"
+	codeSchedule       = "PB045"
+	codeUnowned        = "PB046"
+	codeExpiry         = "PB047"
+	codeRetired        = "PB048"
+	codePair           = "PB049"
+	codeDuplicate      = "PB050"
+	codeWebhook        = "PB051"
+	codeFile           = "PB052"
+	codeExpand         = "PB053"
+)
+
+// Codes explains every finding that this package reports.
+func Codes() []diag.Code { return append(formCodes(), meaningCodes()...) }
+
+// formCodes are about how a playbook is written.
+func formCodes() []diag.Code {
+	return []diag.Code{
+		{Code: codeUnknownKey, Title: "The key is not known", Severity: diag.Error,
+			Help: "The language has no such key at this place. A key that nobody reads would be a playbook that does less than it says, so it is refused. Most often it is misspelt, or stands at the wrong depth."},
+		{Code: codeNotYet, Title: "Not supported yet", Severity: diag.Error,
+			Help: "The playbook language has this construct, but this version of playbookd does not. It is refused because a playbook must never do less than it says. The finding says how to get by without it, where there is a way."},
+		{Code: codeMissing, Title: "Something is missing", Severity: diag.Error,
+			Help: "A key, a step or a list entry without which the playbook has no meaning is not there."},
+		{Code: codeKind, Title: "Another kind of value is needed", Severity: diag.Error,
+			Help: "A text stands where a list belongs, a number where a text belongs, and so on. YAML decides by how a value is written: 10 is a number and \"10\" is text, - starts an entry of a list, and key: starts a map."},
+		{Code: codeLimit, Title: "Beyond a limit", Severity: diag.Error,
+			Help: "Everything in a playbook has a limit, so that no file can make the daemon slow or large, and no typing error (1000 instead of 10) can make it act more than anybody meant. The limits are listed in the reference."},
+		{Code: codeDuration, Title: "Not a duration", Severity: diag.Error,
+			Help: "Times are whole numbers with a unit, the largest unit first: 30s, 5m, 1h30m, 7d. A number alone is refused because nobody can see whether seconds or minutes are meant."},
+		{Code: codeName, Title: "Not a name that can be used here", Severity: diag.Error,
+			Help: "Playbooks and webhooks have names in kebab-case (close-scanner-alerts), because they are parts of addresses. Steps, variables, inputs and items have names of letters, digits and _, because expressions use them. A name that means something already cannot be taken."},
+		{Code: codeWord, Title: "Not one of the words allowed", Severity: diag.Error,
+			Help: "The key takes one of a few words, and this is none of them."},
+		{Code: codeDate, Title: "Not a date", Severity: diag.Error,
+			Help: "expires is a day (2027-03-31, which begins at midnight UTC) or a time with a zone (2027-03-31T18:00:00Z). From then on the playbook no longer acts."},
+		{Code: codeConflict, Title: "Two things that exclude each other", Severity: diag.Error,
+			Help: "Two keys or values contradict each other, and playbookd does not guess which of them is meant."},
+		{Code: codeExpression, Title: "The expression is wrong", Severity: diag.Error,
+			Help: "The expression cannot be read, names something that does not exist, or compares values that are never equal. Names, fields and types are checked when the playbook is loaded, so that a misspelt field is found now and not on the night it matters."},
+		{Code: codePhase, Title: "The value does not exist yet at this place", Severity: diag.Error,
+			Help: "when, concurrency and dedupe decide whether a run starts. vars, steps, run, inputs and last belong to a run, so they have no value there: use the event, lists, tenant and playbook. failure has a value in the steps of an on_error only."},
+		{Code: codeSecret, Title: "A secret in the wrong place", Severity: diag.Error,
+			Help: "A secret may stand only where an action declares a field for it, as the whole value: ${{ secrets.NAME }}. The run then carries its name, and only the action sees its text. In an expression, a message or a condition a secret would end up in records and logs, so it is refused there. The text of a secret never stands in a playbook."},
+		{Code: codeDuplicate, Title: "Given twice", Severity: diag.Error,
+			Help: "Two playbooks, steps, triggers or entries have the same name. Which of them counts would be chance."},
+		{Code: codeFile, Title: "The file cannot be used", Severity: diag.Error,
+			Help: "A file or directory below the playbooks' root cannot be read, is a link, or is one too many. Links are not followed, because they may lead out of the directory that was reviewed."},
+	}
+}
+
+// meaningCodes are about what a playbook means.
+func meaningCodes() []diag.Code {
+	return []diag.Code{
+		{Code: codeUnknownAction, Title: "There is no such action", Severity: diag.Error,
+			Help: "The step calls an action that this version does not have. `playbookd actions` lists all of them with their inputs."},
+		{Code: codeInput, Title: "The input does not fit the action", Severity: diag.Error,
+			Help: "What stands under with is checked against the action's declaration: unknown and missing fields, values of the wrong type, values that are not allowed together. Values that expressions will give are checked again when the step runs. `playbookd actions NAME` shows the fields."},
+		{Code: codeInputType, Title: "The expression's type does not fit the field", Severity: diag.Error,
+			Help: "The type of the expression is known when the playbook is loaded, and the field never takes it: a list for a text, a time for a number. The step would fail each time it runs."},
+		{Code: codeLaterStep, Title: "The step has no result at this place", Severity: diag.Error,
+			Help: "A step can be read by those that come after it. Steps of a foreach can be read inside of it only, because outside there is one for each item: steps.ID.items of the foreach holds a row for each."},
+		{Code: codeUnknownName, Title: "There is no such name", Severity: diag.Error,
+			Help: "The expression names a step, variable or input that the playbook does not have."},
+		{Code: codeUnusedID, Title: "The id is not used", Severity: diag.Warning,
+			Help: "Nothing reads steps.ID. That is harmless, but often the sign of a reference that was forgotten or goes to another step."},
+		{Code: codeUnreachable, Title: "The step is never reached", Severity: diag.Error,
+			Help: "A stop or fail before it ends the run in every case."},
+		{Code: codeUnknownList, Title: "There is no such watchlist", Severity: diag.Error,
+			Help: "lists.NAME reads the watchlist of that name. A name that is misspelt would be an empty list and a condition that never holds, or always."},
+		{Code: codeSubject, Title: "The triggers bring something else", Severity: diag.Error,
+			Help: "All triggers of a playbook bring the same kind of event, and expressions name it so: alert, incident or event. Make two playbooks if both are needed."},
+		{Code: codeFilterSyntax, Title: "The filter cannot be read", Severity: diag.Error,
+			Help: "A poll's filter is sent to Graph as $filter. It is OData: comparisons with eq, ne, gt, ge, lt, le or in, joined by and, or, not and parentheses, with texts and enum values in single quotes. What Graph cannot filter belongs into when."},
+		{Code: codeFilterProperty, Title: "Graph does not filter by this property", Severity: diag.Error,
+			Help: "Graph filters alerts by assignedTo, classification, determination, createdDateTime, lastUpdateDateTime, severity, serviceSource and status, and incidents by the same without serviceSource. Anything else is answered with an error. Conditions on other properties belong into when."},
+		{Code: codeFilterLiteral, Title: "The property is never equal to this", Severity: diag.Error,
+			Help: "The filter compares a property with a value that it never has, so it would find nothing, or everything. Graph's words often differ from those of the portal and of the retired alert API: the highest severity is high, a new alert is new and not newAlert."},
+		{Code: codeSchedule, Title: "Not a schedule", Severity: diag.Error,
+			Help: "cron has five fields: minute, hour, day of the month, month, weekday. timezone is a name of the time zone database, such as Europe/Berlin, or UTC."},
+		{Code: codeUnowned, Title: "A playbook that closes alerts without owner, reason and expires", Severity: diag.Error,
+			Help: "A rule that closes alerts hides them, and most of those that once were right no longer are. So a live playbook that resolves, or classifies as false positive or expected, says who answers for it (owner), why it is right (reason) and until when (expires). In mode: shadow it may do without while it is being tried."},
+		{Code: codeExpiry, Title: "Expired, or soon to expire", Severity: diag.Warning,
+			Help: "From its expires date on a playbook no longer acts; its events are recorded as skipped. Two weeks before, check begins to warn."},
+		{Code: codeRetired, Title: "A value that Defender has retired", Severity: diag.Error,
+			Help: "The determinations apt and securityPersonnel are still in Graph's metadata, and old alerts have them, but Defender no longer takes them."},
+		{Code: codePair, Title: "Classification and determination do not go together", Severity: diag.Error,
+			Help: "Each determination belongs to one classification or two: falsePositive goes with notMalicious, notEnoughDataToValidate and other. Graph takes any pair, and the portal then shows an alert that its reports count nowhere."},
+		{Code: codeWebhook, Title: "One webhook with two meanings", Severity: diag.Error,
+			Help: "Several playbooks may listen to one webhook, if all of them declare the same auth and as. Otherwise the weaker proof would open the door for both."},
+		{Code: codeExpand, Title: "The incident comes without its alerts", Severity: diag.Warning,
+			Help: "Incidents are polled without their alerts unless the poll says expand: alerts. Without, incident.alerts is empty, and so are ips(incident), devices(incident) and their like."},
+	}
+}

@@ -1,0 +1,176 @@
+package playbooks
+
+import (
+	"github.com/playbookd/playbookd/actions"
+)
+
+// Schema is the JSON Schema of playbooks for editors: what keys there are, which words they take,
+// and the inputs of the actions given. An editor that knows it completes names and marks most
+// mistakes while somebody types; what it cannot know, Compile finds.
+//
+// Every playbook that Compile accepts fits the schema.
+func Schema(specs []actions.Spec) *actions.Schema {
+	root := closed("", map[string]*actions.Schema{
+		"name":        {Type: "string", Pattern: "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", MaxLength: new(MaxNameLength), Description: "The playbook's name, in kebab-case. Runs and records refer to it."},
+		"description": short("What the playbook does, in a sentence."),
+		"owner":       short("Who answers for it. Required of a live playbook that closes alerts."),
+		"reason":      short("Why it is right. Required of a live playbook that closes alerts."),
+		"expires":     {Type: "string", Description: "From this day (UTC) on it no longer acts: 2027-03-31. Required of a live playbook that closes alerts."},
+		"tags":        texts("Words to find it by.", MaxTags),
+		"tenants":     texts("The tenants it acts for. Left out: all of them.", MaxTenants),
+		"priority":    whole("Of two playbooks for one event, that with the higher priority is decided first.", -MaxPriority, MaxPriority),
+		"mode":        words("live acts; shadow decides and records the same, and changes nothing. Left out: live.", string(Live), string(Shadow)),
+		"enabled":     {Type: "boolean", Description: "false: its events are recorded as skipped. Left out: true."},
+		"triggers": {Type: "array", MinItems: new(1), MaxItems: new(MaxTriggers), Items: ref("trigger"),
+			Description: "What starts the playbook. All triggers bring the same kind of event, which expressions call alert, incident or event."},
+		"when": {Types: []string{"string", "boolean"}, Description: "A condition on the event. Without one every event starts a run."},
+		"vars": {Type: "object", MaxProperties: new(MaxVars), Description: "Values with names, worked out in order when a run starts. Expressions read them as vars.NAME."},
+		"concurrency": required(closed("Runs with the same key wait for each other.", map[string]*actions.Schema{
+			"key": {Type: "string", Description: "For example ${{ incident.id }}."},
+		}), "key"),
+		"dedupe": required(closed("Events with the same key start one run within the window.", map[string]*actions.Schema{
+			"key":    {Type: "string", Description: "For example ${{ alert.incidentId }}."},
+			"window": duration("How long a key counts."),
+		}), "key", "window"),
+		"steps": stepsOf("What the playbook does, in order."),
+	})
+	root.Schema = "https://json-schema.org/draft/2020-12/schema"
+	root.Title = "playbookd playbook"
+	root.Required = []string{"name", "triggers", "steps"}
+	root.Defs = map[string]*actions.Schema{"trigger": triggerSchema(), "step": stepSchema(specs)}
+	return root
+}
+
+// triggerSchema describes one entry of triggers.
+func triggerSchema() *actions.Schema {
+	poll := required(closed("Ask Graph for what is new or changed.", map[string]*actions.Schema{
+		"resource": words("What to poll.", alertsResource, incidentsResource),
+		"every":    duration("How often. Left out: 1m."),
+		"filter":   {Type: "string", MaxLength: new(MaxFilterLength), Description: "OData, sent to Graph as $filter: severity eq 'high' and status ne 'resolved'"},
+		"expand":   words("Incidents: bring their alerts along.", alertsResource),
+		"on":       {AnyOf: []*actions.Schema{words("", "created", "updated"), {Type: "array", MinItems: new(1), Items: words("", "created", "updated")}}, Description: "Which versions of an object count. Left out: both."},
+	}), "resource")
+	webhook := required(closed("Take what somebody pushes to /webhooks/PATH.", map[string]*actions.Schema{
+		"path": {Type: "string", MaxLength: new(MaxWebhookPath), Description: "The last part of its address."},
+		"auth": closed("How the sender proves who it is: one of the two.", map[string]*actions.Schema{
+			"hmac":   {Type: "string", Description: "Name of the secret that the body is signed with."},
+			"apiKey": {Type: "string", Description: "Name of the secret that the sender presents."},
+		}),
+		"as": words("What the body is. Left out: event.", alertSubject, incidentSubject, eventSubject),
+	}), "path", "auth")
+	schedule := required(closed("Start at certain times.", map[string]*actions.Schema{
+		"cron":     {Type: "string", Description: "minute hour day month weekday: 0 8 * * 1-5"},
+		"timezone": {Type: "string", Description: "Such as Europe/Berlin. Left out: UTC."},
+		"missed":   words("What to do about times that passed while not running. Left out: skip.", "skip", "once"),
+	}), "cron")
+	input := closed("", map[string]*actions.Schema{
+		"type":        words("Left out: text.", inputTypes()...),
+		"description": short("What to enter."),
+		"required":    {Type: "boolean"},
+		"default":     {Description: "Used where nothing is given."},
+		"enum":        texts("The texts allowed.", MaxEnumValues),
+	})
+	manual := closed("Let a person start it.", map[string]*actions.Schema{
+		"inputs": {Type: "object", MaxProperties: new(MaxInputs), Description: "What the person is asked for. Expressions read it as inputs.NAME.",
+			AdditionalProperties: &actions.Schema{AnyOf: []*actions.Schema{words("", inputTypes()...), input}}},
+	})
+	manual.Type, manual.Types = "", []string{"object", "null"}
+	kinds := closed("", map[string]*actions.Schema{"poll": poll, "webhook": webhook, "schedule": schedule, "manual": manual})
+	kinds.MinProperties, kinds.MaxProperties = new(1), new(1)
+	return &actions.Schema{AnyOf: []*actions.Schema{kinds, words("", string(ManualTrigger))}}
+}
+
+// stepSchema describes a step. The input under with depends on the action's name.
+func stepSchema(specs []actions.Spec) *actions.Schema {
+	names := make([]any, len(specs))
+	for i, s := range specs {
+		names[i] = s.Name
+	}
+	onError := &actions.Schema{AnyOf: []*actions.Schema{words("", "fail", "continue"), stepsOf("")},
+		Description: "What a failure means: fail the run, continue, or run these steps instead. Left out: fail."}
+	step := closed("", map[string]*actions.Schema{
+		"id":     {Type: "string", Pattern: "^[A-Za-z_][A-Za-z0-9_]*$", MaxLength: new(MaxIdentifier), Description: "Later expressions read the step as steps.ID."},
+		"name":   short("For people who read the run."),
+		"if":     {Types: []string{"string", "boolean"}, Description: "A condition: the step is skipped where it does not hold. With then and else, it chooses."},
+		"action": {Type: "string", Enum: names, Description: "What to do."},
+		"with":   {Type: "object", Description: "The action's input."},
+		"retry": closed("How often to try again.", map[string]*actions.Schema{
+			"attempts": whole("", 1, MaxAttempts),
+			"backoff":  words("", "exponential", "constant"),
+			"initial":  duration("The first pause."),
+			"max":      duration("The longest pause."),
+		}),
+		"timeout":     duration("How long one attempt may take."),
+		"on_error":    onError,
+		"foreach":     {Type: "string", Description: "An expression that gives a list."},
+		"as":          {Type: "string", Description: "What expressions call the item. Left out: item."},
+		"concurrency": whole("How many items are worked on at the same time. Left out: 1.", 1, MaxItemsConcurrency),
+		"do":          stepsOf("What to do for each item."),
+		"then":        stepsOf("What to do where the condition holds."),
+		"else":        stepsOf("What to do where it does not."),
+		"set":         {Type: "object", MinProperties: new(1), Description: "New values of variables."},
+		"stop":        {Type: "string", Description: "End the run well, and say why."},
+		"fail":        {Type: "string", Description: "End the run as failed, and say why."},
+	})
+	for _, s := range specs {
+		step.AllOf = append(step.AllOf, &actions.Schema{
+			If: &actions.Schema{
+				Properties: map[string]*actions.Schema{"action": {Enum: []any{s.Name}, Description: s.Summary}},
+				Required:   []string{"action"},
+			},
+			Then: &actions.Schema{Properties: map[string]*actions.Schema{"with": withSchema(s)}},
+		})
+	}
+	return step
+}
+
+// withSchema is the schema for the written input of an action. A secret is written as an
+// expression, which the authoring schema takes anywhere.
+func withSchema(s actions.Spec) *actions.Schema {
+	with := actions.AuthoringSchema(s.Input)
+	if with != nil && with.Description == "" {
+		with.Description = s.Summary
+	}
+	return with
+}
+
+// closed is an object without other keys than these.
+func closed(description string, properties map[string]*actions.Schema) *actions.Schema {
+	return &actions.Schema{Type: "object", Description: description, Properties: properties,
+		AdditionalProperties: &actions.Schema{Not: &actions.Schema{}}}
+}
+
+func required(s *actions.Schema, keys ...string) *actions.Schema {
+	s.Required = keys
+	return s
+}
+
+func ref(name string) *actions.Schema { return &actions.Schema{Ref: "#/$defs/" + name} }
+
+func stepsOf(description string) *actions.Schema {
+	return &actions.Schema{Type: "array", MinItems: new(1), Items: ref("step"), Description: description}
+}
+
+func short(description string) *actions.Schema {
+	return &actions.Schema{Type: "string", MinLength: new(1), MaxLength: new(MaxTextLength), Description: description}
+}
+
+func texts(description string, most int) *actions.Schema {
+	return &actions.Schema{Type: "array", MaxItems: new(most), UniqueItems: true, Items: &actions.Schema{Type: "string"}, Description: description}
+}
+
+func whole(description string, least, most float64) *actions.Schema {
+	return &actions.Schema{Type: "integer", Minimum: new(least), Maximum: new(most), Description: description}
+}
+
+func words(description string, allowed ...string) *actions.Schema {
+	enum := make([]any, len(allowed))
+	for i, w := range allowed {
+		enum[i] = w
+	}
+	return &actions.Schema{Type: "string", Enum: enum, Description: description}
+}
+
+func duration(description string) *actions.Schema {
+	return &actions.Schema{Type: "string", Pattern: "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", MinLength: new(2), Description: description}
+}

@@ -1,0 +1,181 @@
+package expression
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+)
+
+// function is one function of the language. Calls are checked against params; result, if set, computes the
+// type of a call from the types of its arguments.
+type function struct {
+	name     string
+	summary  string
+	params   []param
+	variadic bool // the last parameter may be repeated
+	typ      Type
+	result   func(args []Type) Type
+	call     func(m *meter, args []any) (any, error)
+}
+
+// param is a parameter. Its name appears in messages and in the reference.
+type param struct {
+	name     string
+	typ      Type
+	optional bool
+}
+
+// Function describes a function for the reference.
+type Function struct {
+	Name      string
+	Signature string // "truncate(text, length)"
+	Summary   string
+}
+
+// Functions lists the functions of the language, sorted by name, without the forms that take a predicate.
+func Functions() []Function {
+	table := functions()
+	list := make([]Function, len(table))
+	for i, f := range table {
+		list[i] = Function{Name: f.name, Signature: f.signature(), Summary: f.summary}
+	}
+	return list
+}
+
+// signature writes the function as it is called.
+func (f function) signature() string {
+	var b strings.Builder
+	b.WriteString(f.name + "(")
+	for i, p := range f.params {
+		name := p.name
+		if i > 0 {
+			name = ", " + name
+		}
+		if p.optional {
+			name = "[" + name + "]"
+		}
+		b.WriteString(name)
+	}
+	if f.variadic {
+		b.WriteString(", …")
+	}
+	return b.String() + ")"
+}
+
+// exprFunction makes a function known to expr. Without declared types, expr passes all arguments as they are.
+func exprFunction(name string, call callable) *builtin.Function {
+	return &builtin.Function{Name: name, Func: call}
+}
+
+// call types a call. Only names can be called: a method of a value would be Go's, not ours.
+func (c *checker) call(n *ast.CallNode) Type {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok {
+		return c.fail(n, "call functions by name, as in lower(alert.title)", "values have no methods")
+	}
+	args := make([]Type, len(n.Arguments))
+	f, found := lookup(callee.Value)
+	sig, hosted := c.hosted(callee.Value)
+	if !found && !hosted {
+		return c.fail(n, c.mendFunction(callee.Value), "the function %s is not known", clip(callee.Value))
+	}
+	for i, a := range n.Arguments {
+		args[i] = c.node(a)
+	}
+	if c.problem != nil {
+		return Any
+	}
+	if hosted && !found {
+		f = hostFunction(callee.Value, sig)
+		c.hosts[callee.Value] = true
+	}
+	if !c.arguments(n, f, args) {
+		return Any
+	}
+	if f.result != nil {
+		return f.result(args)
+	}
+	return f.typ
+}
+
+func (c *checker) hosted(name string) (Signature, bool) {
+	if c.env == nil {
+		return Signature{}, false
+	}
+	sig, ok := c.env.Funcs[name]
+	return sig, ok
+}
+
+// hostFunction gives a function of the Env the form of our own, to check its calls.
+func hostFunction(name string, sig Signature) function {
+	f := function{name: name, typ: sig.Result, variadic: sig.Variadic}
+	for i, t := range sig.Params {
+		f.params = append(f.params, param{
+			name: fmt.Sprintf("argument %d", i+1), typ: t, optional: i >= len(sig.Params)-sig.Optional,
+		})
+	}
+	return f
+}
+
+// mendFunction advises on a call of a function that does not exist.
+func (c *checker) mendFunction(name string) string {
+	switch name {
+	case "repeat":
+		return "repeat is not available: it can fill the memory"
+	case "get":
+		return `write x["field"]`
+	case "timezone":
+		return "times are compared in UTC; calendars of a playbook have their own time zone"
+	}
+	names := []string{"all", "any", "none", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex",
+		"count", "sum", "groupBy", "sortBy", "reduce"}
+	for _, f := range functions() {
+		names = append(names, f.name)
+	}
+	if c.env != nil {
+		for n := range c.env.Funcs {
+			names = append(names, n)
+		}
+	}
+	if near := nearest(name, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return ""
+}
+
+// arguments checks number and types of a call's arguments.
+func (c *checker) arguments(n *ast.CallNode, f function, args []Type) bool {
+	least := 0
+	for _, p := range f.params {
+		if !p.optional {
+			least++
+		}
+	}
+	if len(args) < least || len(args) > len(f.params) && !f.variadic {
+		c.fail(n, "write "+f.signature(), "%s is called with %d arguments", f.name, len(args))
+		return false
+	}
+	for i, t := range args {
+		p := f.params[min(i, len(f.params)-1)]
+		if !p.typ.accepts(t) {
+			c.fail(n.Arguments[i], mendWant(p.typ, t), "%s of %s must be %s, this is %s", p.name, f.name, p.typ.brief(), t.brief())
+			return false
+		}
+	}
+	return true
+}
+
+// host calls a function that the scope brings along.
+func host(name string) func(m *meter, args []any) (any, error) {
+	return func(m *meter, args []any) (any, error) {
+		switch fn := m.scope[name].(type) {
+		case HostFunc:
+			return fn(append([]any(nil), args...)) // the machine uses its slice again
+		case func([]any) (any, error):
+			return fn(append([]any(nil), args...))
+		}
+		return nil, fmt.Errorf("the function %s is not available here", name)
+	}
+}

@@ -1,0 +1,60 @@
+package playbooks
+
+import "time"
+
+// The limits of a playbook. Beyond each of them a playbook is refused with PB024, so that nothing
+// that a file can say makes the daemon slow or large.
+const (
+	MaxNameLength        = 64  // characters of a playbook's name
+	MaxIdentifier        = 64  // characters of an id, a variable, an input, the name of an item
+	MaxTextLength        = 512 // characters of description, owner, reason, a step's name
+	MaxTags              = 20
+	MaxTenants           = 100
+	MaxPriority          = 1000 // and its negative
+	MaxTriggers          = 10
+	MaxInputs            = 30
+	MaxEnumValues        = 50
+	MaxVars              = 50
+	MaxSteps             = 200 // of a playbook, counted at every depth
+	MaxStepDepth         = 8   // lists of steps inside lists of steps
+	MaxForeachDepth      = 2   // foreach inside foreach
+	MaxItemsConcurrency  = 50
+	MaxAttempts          = 20
+	MaxWebhookPath       = 64
+	MaxFilterLength      = 2048 // characters of a poll's filter
+	MaxFilterDepth       = 16   // parentheses inside parentheses
+	MaxFilterComparisons = 100
+)
+
+// The limits of times in a playbook.
+const (
+	MinPollEvery    = 10 * time.Second
+	MaxPollEvery    = 24 * time.Hour
+	MinBackoff      = time.Second
+	MaxBackoff      = 24 * time.Hour
+	MinTimeout      = time.Second
+	MaxTimeout      = time.Hour
+	MinDedupeWindow = time.Second
+	MaxDedupeWindow = 90 * 24 * time.Hour
+	ExpiresSoon     = 14 * 24 * time.Hour // a playbook that ends within this time is reported
+)
+
+// The limits of a set of playbooks.
+const (
+	MaxFiles        = 2000       // entries looked at below the root of a set
+	MaxFileDepth    = 16         // directories inside directories
+	MaxPlaybookSize = 256 * 1024 // bytes of one file
+)
+
+// DefaultPollEvery is how often Graph is asked when a poll doesn't say.
+const DefaultPollEvery = time.Minute
+
+// What a step's retry means where it leaves something out.
+const (
+	DefaultAttempts = 5
+	DefaultInitial  = 2 * time.Second
+	DefaultMax      = 5 * time.Minute
+)
+
+// DefaultItem is what the item of a foreach is called where as is left out.
+const DefaultItem = "item"

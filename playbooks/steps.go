@@ -1,0 +1,369 @@
+package playbooks
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/expression"
+)
+
+// bodyKeys are the keys of which a step has exactly one: they say what it does.
+func bodyKeys() []string { return []string{"action", "foreach", "set", "stop", "fail", "then"} }
+
+func laterStepKeys() []string {
+	return []string{"switch", "parallel", "join", "wait", "approve", "ask", "playbook", "await", "undo", "guard"}
+}
+
+// stepKeys are the keys that make sense beside a body.
+func stepKeys(body string) []string {
+	common := []string{"id", "name", "if", body}
+	switch body {
+	case "action":
+		return append(common, "with", "retry", "timeout", "on_error")
+	case "foreach":
+		return append(common, "as", "concurrency", "on_error", "do")
+	case "then":
+		return append(common, "else")
+	}
+	return common
+}
+
+func allStepKeys() []string {
+	var all []string
+	for _, body := range bodyKeys() {
+		all = append(all, stepKeys(body)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// stepList reads a list of steps. It returns the scope behind the last of them.
+func (c *compiler) stepList(n *document.Node, path string, depth int, s *scope) ([]Step, *scope) {
+	if !c.isList(n, path[strings.LastIndex(path, "/")+1:]) {
+		return nil, s
+	}
+	switch {
+	case len(n.Items) == 0:
+		c.fail(n, codeMissing, "add a step, or remove the key", "this list of steps is empty")
+		return nil, s
+	case depth > MaxStepDepth:
+		c.fail(n, codeLimit, "write it flatter", "steps are nested more than %d deep", MaxStepDepth)
+		return nil, s
+	}
+	var (
+		steps  []Step
+		ending string // what ends the run in every case before the next step
+	)
+	for i, item := range n.Items {
+		if ending != "" {
+			c.fail(item, codeUnreachable, "remove it, or give the "+ending+" an if", "this step is never reached: the %s above ends the run", ending)
+			ending = ""
+		}
+		if c.steps++; c.steps > MaxSteps {
+			if !c.tooMany {
+				c.fail(item, codeLimit, "split the playbook", "there are more than %d steps", MaxSteps)
+			}
+			c.tooMany = true
+			return steps, s
+		}
+		step, typ, ok := c.step(item, path+"/"+strconv.Itoa(i), depth, s)
+		if !ok {
+			continue
+		}
+		s = typ.scope
+		if step.ID != "" {
+			s = s.withStep(step.ID, typ.step)
+		}
+		ending = endingOf(step)
+		steps = append(steps, step)
+	}
+	return steps, s
+}
+
+// endingOf names what ends the run whenever the step is reached, or "".
+func endingOf(s Step) string {
+	if s.If != nil {
+		return ""
+	}
+	switch body := s.Body.(type) {
+	case *Stop:
+		return "stop"
+	case *Fail:
+		return "fail"
+	case *Branch:
+		if len(body.Then) == 0 || len(body.Else) == 0 {
+			return ""
+		}
+		if e := endingOf(body.Else[len(body.Else)-1]); e != "" && endingOf(body.Then[len(body.Then)-1]) != "" {
+			return e
+		}
+	}
+	return ""
+}
+
+// afterStep is what a step leaves behind: the scope of the next one, and its own type.
+type afterStep struct {
+	scope *scope
+	step  expression.Type
+}
+
+// step reads one step.
+func (c *compiler) step(n *document.Node, path string, depth int, s *scope) (Step, afterStep, bool) {
+	after := afterStep{scope: s, step: stepType(nil)}
+	body, ok := c.bodyOf(n)
+	if !ok {
+		return Step{}, after, false
+	}
+	b, _ := c.block(n, "a step with "+body, stepKeys(body), laterStepKeys())
+	step := Step{Path: path, Pos: n.Pos, Name: b.text("name", MaxTextLength)}
+	if id := b.get("id"); id != nil && c.identifier(id, "a step") {
+		step.ID = id.Text
+		c.open[step.ID] = true
+		defer delete(c.open, step.ID)
+	}
+	if cond := b.get("if"); cond != nil && body != "then" {
+		step.If = c.condition(cond, s)
+	}
+	switch body {
+	case "action":
+		after = c.act(b, &step, depth, s)
+	case "foreach":
+		after = c.foreach(b, &step, depth, s)
+	case "then":
+		after = c.branch(b, &step, depth, s)
+	case "set":
+		step.Body = c.set(b, s)
+	case "stop":
+		step.Body = &Stop{Message: c.message(b.get("stop"), s)}
+	case "fail":
+		step.Body = &Fail{Message: c.message(b.get("fail"), s)}
+	}
+	return step, after, step.Body != nil
+}
+
+// bodyOf finds out what a step does.
+func (c *compiler) bodyOf(n *document.Node) (string, bool) {
+	if !c.isMap(n, "a step") {
+		return "", false
+	}
+	var bodies []string
+	later := false
+	for _, p := range n.Pairs {
+		if slices.Contains(bodyKeys(), p.Key.Text) {
+			bodies = append(bodies, p.Key.Text)
+		}
+		later = later || slices.Contains(laterStepKeys(), p.Key.Text)
+	}
+	switch {
+	case len(bodies) > 1:
+		c.fail(n.Pair(bodies[1]).Key, codeConflict, `start a new step with "- "`, "one step cannot have both %s and %s", bodies[0], bodies[1])
+	case len(bodies) == 1:
+		return bodies[0], true
+	case len(n.Pairs) == 0:
+		c.fail(n, codeMissing, "add action, foreach, set, stop or fail", "this step is empty")
+	default: // judge the keys, and say that the step does nothing if none of them is the reason
+		before := len(c.findings)
+		c.block(n, "a step", allStepKeys(), laterStepKeys())
+		if len(c.findings) == before {
+			c.fail(n, codeMissing, "add action, foreach, set, stop or fail, or then after an if", "this step does nothing")
+		}
+	}
+	return "", false
+}
+
+// message reads the text that a run ends with.
+func (c *compiler) message(n *document.Node, s *scope) *expression.Template {
+	if n.Kind == document.String {
+		return c.template(n, s)
+	}
+	c.fail(n, codeKind, "say why the run ends here", "the message is text, not %s", n)
+	return nil
+}
+
+// branch reads if, then and else.
+func (c *compiler) branch(b *block, step *Step, depth int, s *scope) afterStep {
+	body := &Branch{}
+	if cond, ok := b.need("if", "a condition"); ok {
+		body.If = c.condition(cond, s)
+	}
+	after := s
+	if n := b.get("then"); n != nil {
+		body.Then, after = c.stepList(n, step.Path+"/then", depth+1, s)
+	}
+	if n := b.get("else"); n != nil {
+		body.Else, after = c.stepList(n, step.Path+"/else", depth+1, after)
+	}
+	step.Body = body
+	return afterStep{scope: after, step: stepType(nil)}
+}
+
+// foreach reads a loop. Steps of its body can be named inside of it and nowhere else: outside,
+// there would be one for each item.
+func (c *compiler) foreach(b *block, step *Step, depth int, s *scope) afterStep {
+	body := &Foreach{As: DefaultItem, Concurrency: b.number("concurrency", 1, MaxItemsConcurrency, 1)}
+	item := expression.Any
+	body.Items, item = c.items(b.get("foreach"), s)
+	at := b.get("foreach")
+	if as := b.get("as"); as != nil && c.identifier(as, "an item") {
+		body.As, at = as.Text, as
+	}
+	if s.has(body.As) || slices.Contains(languageNames(), body.As) {
+		c.fail(at, codeName, "choose another with as", "the name %q means something here already", body.As)
+	}
+	inside := s.withName(body.As, item)
+	step.Body = body
+
+	var results []expression.Type
+	if n, ok := b.need("do", "a list of steps"); ok {
+		if c.foreaches++; c.foreaches > MaxForeachDepth {
+			c.fail(n, codeLimit, "write it flatter", "foreach is nested more than %d deep", MaxForeachDepth)
+		} else {
+			if body.Concurrency > 1 {
+				c.parallel++
+			}
+			body.Do, results = c.loopBody(n, step.Path+"/do", depth+1, inside)
+			if body.Concurrency > 1 {
+				c.parallel--
+			}
+		}
+		c.foreaches--
+	}
+	c.onError(b, step, depth, s)
+	body.Continue = step.OnError.Continue
+	return afterStep{scope: s, step: stepType(map[string]expression.Type{
+		"items": expression.List(rowType(body.As, item, results)),
+	})}
+}
+
+// loopBody reads the steps of a loop and returns the types of what their last one puts out.
+func (c *compiler) loopBody(n *document.Node, path string, depth int, s *scope) ([]Step, []expression.Type) {
+	steps, _ := c.stepList(n, path, depth, s)
+	if len(steps) == 0 {
+		return steps, nil
+	}
+	if act, ok := steps[len(steps)-1].Body.(*Act); ok {
+		return steps, []expression.Type{act.Output}
+	}
+	return steps, nil
+}
+
+// rowType is one row of steps.ID.items.
+func rowType(as string, item expression.Type, results []expression.Type) expression.Type {
+	output := expression.Any
+	if len(results) == 1 {
+		output = results[0]
+	}
+	return expression.Object(map[string]expression.Type{
+		"status": expression.Enum(stepStatuses()...),
+		"output": output,
+		"error":  errorType(),
+		as:       item,
+	})
+}
+
+// set reads new values of variables.
+func (c *compiler) set(b *block, s *scope) Body {
+	n := b.get("set")
+	if !c.isMap(n, "set") {
+		return nil
+	}
+	if c.parallel > 0 {
+		c.fail(n, codeConflict, "remove concurrency from the foreach, or read steps.ID.items behind it",
+			"items that are worked on at the same time cannot set variables: which one comes last is chance")
+	}
+	names := sortedNames(s.vars)
+	body := &Assign{}
+	for _, p := range n.Pairs {
+		if _, ok := s.vars[p.Key.Text]; !ok {
+			mend := didYouMean(p.Key.Text, names)
+			if mend == "" {
+				mend = "declare it under vars first"
+			}
+			c.fail(p.Key, codeUnknownName, mend, "there is no variable %q", shorten(p.Key.Text))
+			continue
+		}
+		value, _ := c.value(p.Value, s)
+		body.Values = append(body.Values, Binding{Name: p.Key.Text, Value: value})
+	}
+	if len(n.Pairs) == 0 {
+		c.fail(n, codeMissing, "add name: value", "set is empty")
+	}
+	return body
+}
+
+// onError reads what a failure of the step means.
+func (c *compiler) onError(b *block, step *Step, depth int, s *scope) {
+	n := b.get("on_error")
+	switch {
+	case n == nil:
+	case n.Kind == document.List: // these steps may ask what went wrong; nobody sees them from outside
+		step.OnError.Steps, _ = c.stepList(n, step.Path+"/on_error", depth+1, s.withName("failure", failureType()))
+	default:
+		w, _ := c.oneOf(n, "on_error", []string{"fail", "continue"})
+		step.OnError.Continue = w == "continue"
+	}
+}
+
+// retry reads a retry policy.
+func (c *compiler) retry(n *document.Node) *Retry {
+	b, ok := c.block(n, "retry", []string{"attempts", "backoff", "initial", "max"}, nil)
+	if !ok {
+		return nil
+	}
+	r := &Retry{
+		Attempts: b.number("attempts", 1, MaxAttempts, DefaultAttempts),
+		Backoff:  b.word("backoff", "exponential", "exponential", "constant"),
+		Initial:  b.duration("initial", MinBackoff, MaxBackoff, DefaultInitial),
+	}
+	r.Max = b.duration("max", MinBackoff, MaxBackoff, max(DefaultMax, r.Initial))
+	if r.Max < r.Initial {
+		c.fail(b.get("max"), codeConflict, fmt.Sprintf("write at least %s", FormatDuration(r.Initial)),
+			"max (%s) is less than initial (%s)", FormatDuration(r.Max), FormatDuration(r.Initial))
+	}
+	return r
+}
+
+// collect looks the whole document over for the names that steps give: a reference to a later
+// step is a different mistake from a reference to none.
+func (c *compiler) collect(root *document.Node) {
+	c.ids, c.setVars = map[string]*document.Node{}, map[string]bool{}
+	c.collectSteps(root.Get("steps"))
+}
+
+func (c *compiler) collectSteps(n *document.Node) {
+	if n == nil || n.Kind != document.List {
+		return
+	}
+	for _, item := range n.Items {
+		if id := item.Get("id"); id != nil && id.Kind == document.String {
+			if first := c.ids[id.Text]; first != nil {
+				c.fail(id, codeDuplicate, "give one of them another id", "the id %q is taken by the step in line %d", shorten(id.Text), first.Pos.Line)
+			} else {
+				c.ids[id.Text] = id
+			}
+		}
+		if set := item.Get("set"); set != nil {
+			for _, p := range set.Pairs {
+				c.setVars[p.Key.Text] = true
+			}
+		}
+		for _, key := range []string{"then", "else", "do", "on_error"} {
+			c.collectSteps(item.Get(key))
+		}
+	}
+}
+
+// unusedIDs warns of ids that nothing reads: most often a sign of a reference that went astray.
+func (c *compiler) unusedIDs() {
+	if c.findings.HasErrors() {
+		return // a use may stand in an expression that could not be read
+	}
+	for id, n := range c.ids {
+		if !c.used[id] {
+			c.warn(n, codeUnusedID, "remove it, or use steps."+id+" below", "nothing reads steps.%s", id)
+		}
+	}
+}

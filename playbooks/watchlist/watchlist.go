@@ -1,0 +1,181 @@
+// Package watchlist reads the lists that playbooks name: scanner ranges, known noise, VIPs.
+//
+// A list is a file in the lists directory, NAME.yaml (a list of texts or numbers) or NAME.txt
+// (one entry a line, # begins a comment). All lists are read together into a [Set], which never
+// changes: who reads it twice sees the same. A file that can't be read is a finding and leaves
+// the others usable; a reload with findings should keep the set that works.
+package watchlist
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/document"
+)
+
+// Limits of watchlists.
+const (
+	// MaxEntries is how many entries a list may have.
+	MaxEntries = 10_000
+	// MaxEntry is how long one entry may be, in bytes.
+	MaxEntry = 1024
+)
+
+// The codes of this package's findings.
+const (
+	CodeName  = "WL001"
+	CodeForm  = "WL002"
+	CodeLimit = "WL003"
+	CodeTwice = "WL004"
+)
+
+// Codes explains the findings of this package.
+func Codes() []diag.Code {
+	return []diag.Code{
+		{Code: CodeName, Severity: diag.Error, Title: "watchlist name", Help: "A watchlist is used as lists.NAME, so its file must be called NAME.yaml or NAME.txt with a NAME of lower-case letters, digits and underscores."},
+		{Code: CodeForm, Severity: diag.Error, Title: "watchlist form", Help: "A watchlist file holds one list of texts or numbers, and nothing else."},
+		{Code: CodeLimit, Severity: diag.Error, Title: "watchlist too large", Help: "A watchlist may have 10,000 entries of 1,024 bytes."},
+		{Code: CodeTwice, Severity: diag.Error, Title: "watchlist given twice", Help: "NAME.yaml and NAME.txt both define lists.NAME. Keep one."},
+	}
+}
+
+// Set is a set of watchlists as they were when they were read.
+type Set struct{ lists map[string]list }
+
+type list struct {
+	values  []any
+	content []byte
+}
+
+// Names lists the watchlists, sorted.
+func (s *Set) Names() []string {
+	var names []string
+	if s != nil {
+		for name := range s.lists {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Get returns a list's values and the canonical JSON of them.
+func (s *Set) Get(name string) (values []any, content []byte, ok bool) {
+	if s == nil {
+		return nil, nil, false
+	}
+	l, ok := s.lists[name]
+	return l.values, l.content, ok
+}
+
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// Load reads every list in a directory. A directory that does not exist holds no lists.
+func Load(fsys fs.FS, dir string) (*Set, diag.Findings) {
+	set := &Set{lists: map[string]list{}}
+	var findings diag.Findings
+	entries, err := fs.ReadDir(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return set, nil
+	}
+	if err != nil {
+		return set, diag.Findings{about(dir, CodeForm, err.Error(), "make the directory readable")}
+	}
+	for _, e := range entries {
+		ext := path.Ext(e.Name())
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" && ext != ".txt" {
+			continue
+		}
+		findings = append(findings, set.add(fsys, path.Join(dir, e.Name()))...)
+	}
+	return set, findings
+}
+
+func about(file, code, message, mend string) diag.Finding {
+	return diag.Finding{Code: code, Severity: diag.Error, Pos: diag.Position{File: file}, Message: message, Mend: mend}
+}
+
+func (s *Set) add(fsys fs.FS, file string) diag.Findings {
+	ext := path.Ext(file)
+	name := strings.TrimSuffix(path.Base(file), ext)
+	if !nameForm.MatchString(name) {
+		return diag.Findings{about(file, CodeName, fmt.Sprintf("%q can't be the name of a watchlist", name),
+			"name the file with lower-case letters, digits and underscores, beginning with a letter")}
+	}
+	if _, twice := s.lists[name]; twice {
+		return diag.Findings{about(file, CodeTwice, "lists."+name+" is defined by two files", "keep one of them")}
+	}
+	src, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return diag.Findings{about(file, CodeForm, err.Error(), "make the file readable")}
+	}
+	read := fromText
+	if ext != ".txt" {
+		read = fromYAML
+	}
+	values, findings := read(file, src)
+	if findings.HasErrors() {
+		return findings
+	}
+	content, err := json.Marshal(values)
+	if err != nil {
+		return diag.Findings{about(file, CodeForm, err.Error(), "keep to texts and numbers")}
+	}
+	s.lists[name] = list{values: values, content: content}
+	return findings
+}
+
+func fromYAML(file string, src []byte) ([]any, diag.Findings) {
+	doc, findings := document.Read(file, src)
+	if findings.HasErrors() {
+		return nil, findings
+	}
+	root := doc.Root
+	if root == nil || root.Kind == document.Null {
+		return []any{}, findings
+	}
+	if root.Kind != document.List {
+		return nil, append(findings, root.Error(CodeForm, "a watchlist is a list, but this is "+root.Kind.String(), `write one entry a line, each after "- "`))
+	}
+	if len(root.Items) > MaxEntries {
+		return nil, append(findings, root.Error(CodeLimit, fmt.Sprintf("the list has %d entries; at most %d are allowed", len(root.Items), MaxEntries), "split it, or match by range or pattern"))
+	}
+	values := make([]any, 0, len(root.Items))
+	for _, item := range root.Items {
+		switch item.Kind {
+		case document.String, document.Int, document.Float:
+			if len(item.Text) > MaxEntry {
+				findings = append(findings, item.Error(CodeLimit, fmt.Sprintf("the entry has %d bytes; at most %d are allowed", len(item.Text), MaxEntry), "shorten it"))
+			}
+			values = append(values, item.Any())
+		default:
+			findings = append(findings, item.Error(CodeForm, "an entry is a text or a number, but this is "+item.Kind.String(), "put text in quotes"))
+		}
+	}
+	return values, findings
+}
+
+func fromText(file string, src []byte) ([]any, diag.Findings) {
+	if len(src) > MaxEntries*MaxEntry {
+		return nil, diag.Findings{about(file, CodeLimit, "the file is too large", fmt.Sprintf("at most %d entries are allowed", MaxEntries))}
+	}
+	values := []any{}
+	for line := range strings.Lines(strings.ToValidUTF8(string(src), "\uFFFD")) {
+		entry := strings.TrimSpace(line)
+		if entry == "" || strings.HasPrefix(entry, "#") {
+			continue
+		}
+		if len(entry) > MaxEntry || len(values) == MaxEntries {
+			return nil, diag.Findings{about(file, CodeLimit, fmt.Sprintf("more than %d entries, or one of more than %d bytes", MaxEntries, MaxEntry), "split the list or shorten the entry")}
+		}
+		values = append(values, entry)
+	}
+	return values, nil
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime"
+)
+
+// Handler serves all routes, for tests without a listener.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// routes puts the server together.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	if s.o.Webhooks != nil {
+		mux.Handle("/webhooks/", s.o.Webhooks)
+	}
+	health := newReport(s.o.Health)
+	ready := newReport(append(append([]Check(nil), s.o.Health...), s.o.Ready...))
+	mux.Handle("GET /healthz", health)
+	mux.Handle("GET /readyz", ready)
+	return s.guard(mux)
+}
+
+// guard gives every answer the headers that keep browsers from making something of it, and
+// survives handlers that panic.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if s.tls != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler {
+				panic(v) // the standard library's own way to drop a connection
+			}
+			// Neither the value nor the path is logged: both may hold what a stranger sent.
+			s.log.ErrorContext(r.Context(), "a handler panicked; this is a fault of ours", "stack", stack())
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stack is where this goroutine is.
+func stack() string {
+	b := make([]byte, 8<<10)
+	return string(b[:runtime.Stack(b, false)])
+}
+
+// quiet turns the standard library's messages about broken connections, which hold text of
+// strangers, into an attribute of one fixed message.
+type quiet struct{ next slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool { return q.next.Enabled(ctx, l) }
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	fixed := slog.NewRecord(r.Time, r.Level, "http connection", r.PC)
+	fixed.AddAttrs(slog.String("detail", r.Message))
+	return q.next.Handle(ctx, fixed)
+}
+
+func (q quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{q.next.WithAttrs(a)} }
+func (q quiet) WithGroup(name string) slog.Handler   { return quiet{q.next.WithGroup(name)} }

@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+// Admit implements [engine.Journal].
+func (db *DB) Admit(ctx context.Context, a engine.Admission) (engine.Receipt, error) {
+	if err := checkAdmission(a); err != nil {
+		return engine.Receipt{}, fmt.Errorf("admit: %w", err)
+	}
+	var receipt engine.Receipt
+	err := db.writer.write(ctx, func(t *tx) error {
+		ad := admission{tx: t}
+		err := ad.store(a)
+		receipt = ad.receipt
+		return err
+	})
+	if err != nil {
+		return engine.Receipt{}, fmt.Errorf("admit: %w", err)
+	}
+	return receipt, nil
+}
+
+// admission is one Admit within its transaction.
+type admission struct {
+	*tx
+	set     any // number of the set, or nil
+	receipt engine.Receipt
+}
+
+func (ad *admission) store(a engine.Admission) error {
+	if a.Cursor != nil {
+		if err := ad.move(*a.Cursor); err != nil {
+			return err
+		}
+	}
+	if len(a.Events) == 0 {
+		return nil
+	}
+	if err := ad.useSet(a.Set); err != nil {
+		return err
+	}
+	for digest, content := range a.Documents {
+		if err := ad.useDocument(digest, content); err != nil {
+			return err
+		}
+	}
+	for _, p := range a.Events {
+		if err := ad.event(p); err != nil {
+			return fmt.Errorf("event %q: %w", p.Event.ID, err)
+		}
+	}
+	return nil
+}
+
+const (
+	sqlPosition = `SELECT position FROM cursors WHERE source = ?1`
+	sqlMove     = `INSERT INTO cursors (source, position) VALUES (?1, ?2)
+		ON CONFLICT (source) DO UPDATE SET position = excluded.position`
+)
+
+func (ad *admission) move(c engine.Cursor) error {
+	var now string // stays "" if there is none
+	if _, err := ad.get(sqlPosition, []any{c.Source}, &now); err != nil {
+		return err
+	}
+	if now != c.From {
+		return fmt.Errorf("source %q: position is %q, not %q: %w", c.Source, now, c.From, engine.ErrCursorMoved)
+	}
+	_, err := ad.exec(sqlMove, c.Source, c.Position)
+	return err
+}
+
+const (
+	sqlFindSet = `SELECT n FROM sets WHERE digest = ?1`
+	sqlAddSet  = `INSERT INTO sets (digest, members) VALUES (?1, ?2)`
+)
+
+// useSet finds or stores the set. A set without a digest is not stored: there is nothing to say
+// about playbooks that nobody named.
+func (ad *admission) useSet(s engine.PlaybookSet) error {
+	if s.Digest == "" {
+		return nil
+	}
+	n, err := ad.w.known.number(s.Digest, ad.w.known.sets, func() (n int64, err error) {
+		if ok, err := ad.get(sqlFindSet, []any{s.Digest}, &n); ok || err != nil {
+			return n, err
+		}
+		members, err := json.Marshal(s.Members)
+		if err != nil {
+			return 0, err
+		}
+		return ad.insert(sqlAddSet, s.Digest, string(members))
+	})
+	ad.set = n
+	return err
+}
+
+const (
+	sqlFindDocument = `SELECT n FROM documents WHERE digest = ?1`
+	sqlAddDocument  = `INSERT INTO documents (digest, content) VALUES (?1, ?2)`
+)
+
+func (ad *admission) useDocument(digest string, content []byte) error {
+	ad.w.known.handed[digest] = true
+	if content == nil {
+		content = []byte{} // an empty document, not a missing one
+	}
+	_, err := ad.w.known.number(digest, ad.w.known.documents, func() (n int64, err error) {
+		if ok, err := ad.get(sqlFindDocument, []any{digest}, &n); ok || err != nil {
+			return n, err
+		}
+		return ad.insert(sqlAddDocument, digest, content)
+	})
+	return err
+}
+
+// needDocument asks that the journal holds what a run will need.
+func (ad *admission) needDocument(digest, what string) error {
+	_, err := ad.w.known.number(digest, ad.w.known.documents, func() (n int64, err error) {
+		ok, err := ad.get(sqlFindDocument, []any{digest}, &n)
+		if err == nil && !ok {
+			err = fmt.Errorf("%s %q was never handed to the journal", what, digest)
+		}
+		return n, err
+	})
+	return err
+}
+
+const (
+	sqlFindEvent = `SELECT n FROM events WHERE id = ?1`
+	sqlAddEvent  = `INSERT INTO events (id, tenant, source, kind, object, title, occurred, seen,
+			payload, payload_blob, inputs, inputs_blob, set_n)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
+)
+
+func (ad *admission) event(p engine.Planned) error {
+	var n int64
+	known, err := ad.get(sqlFindEvent, []any{p.Event.ID}, &n)
+	if err != nil {
+		return err
+	}
+	if known {
+		ad.receipt.Duplicates++
+		return nil
+	}
+	ev := p.Event
+	payload, payloadBlob, err := ad.value(ev.Payload)
+	if err != nil {
+		return err
+	}
+	inputs, inputsBlob, err := ad.value(ev.Inputs)
+	if err != nil {
+		return err
+	}
+	n, err = ad.insert(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
+		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set)
+	if err != nil {
+		return err
+	}
+	ad.receipt.Admitted++
+	matches := slices.Clone(p.Matches)
+	for _, run := range p.Runs {
+		repeated, err := ad.repeats(run)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", run.Run.ID, err)
+		}
+		if repeated != "" {
+			matches = suppress(matches, run.Run, repeated)
+			continue
+		}
+		if err := ad.start(n, run); err != nil {
+			return fmt.Errorf("run %s: %w", run.Run.ID, err)
+		}
+	}
+	return ad.decisions(n, matches)
+}
+
+// suppress turns the decision that would have started a run into that it repeats another.
+func suppress(matches []engine.Match, run engine.Run, repeated engine.RunID) []engine.Match {
+	m := engine.Match{
+		Playbook: run.Playbook, Digest: run.Digest, Verdict: engine.Skipped,
+		Reason: engine.SkipDuplicate, Detail: string(repeated),
+	}
+	for i := range matches {
+		if matches[i].Playbook == run.Playbook && matches[i].Digest == run.Digest {
+			matches[i] = m
+			return matches
+		}
+	}
+	return append(matches, m)
+}
+
+const (
+	sqlFindVersion = `SELECT n FROM versions WHERE playbook = ?1 AND digest = ?2`
+	sqlAddVersion  = `INSERT INTO versions (playbook, digest) VALUES (?1, ?2)`
+	sqlAddMatch    = `INSERT INTO matches (event, version, verdict, reason, detail, run)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
+)
+
+func (ad *admission) decisions(event int64, matches []engine.Match) error {
+	for _, m := range matches {
+		version, err := ad.w.known.number(m.Playbook+"\x00"+m.Digest, ad.w.known.versions, func() (n int64, err error) {
+			if ok, err := ad.get(sqlFindVersion, []any{m.Playbook, m.Digest}, &n); ok || err != nil {
+				return n, err
+			}
+			return ad.insert(sqlAddVersion, m.Playbook, m.Digest)
+		})
+		if err == nil {
+			_, err = ad.exec(sqlAddMatch, event, version, string(m.Verdict), m.Reason, m.Detail, string(m.Run))
+		}
+		if err != nil {
+			return fmt.Errorf("decision of %s: %w", m.Playbook, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"encoding/json"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+const (
+	sqlDedupe    = `SELECT until, run FROM dedupe WHERE playbook = ?1 AND key = ?2 AND tenant = ?3`
+	sqlSetDedupe = `INSERT INTO dedupe (playbook, key, tenant, until, run) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (playbook, key, tenant) DO UPDATE SET until = excluded.until, run = excluded.run`
+)
+
+// repeats tells which run a planned one would repeat, "" if none. Otherwise the key is taken for
+// the planned run. The window starts with the run that takes the key and is not prolonged by
+// those that it keeps from starting: a storm of alerts can't silence a playbook for ever.
+func (t *tx) repeats(p engine.PlannedRun) (engine.RunID, error) {
+	if p.DedupeKey == "" {
+		return "", nil
+	}
+	r := p.Run
+	var until int64
+	var run string
+	used, err := t.get(sqlDedupe, []any{r.Playbook, p.DedupeKey, r.Tenant}, &until, &run)
+	if err != nil {
+		return "", err
+	}
+	if used && stamp(r.Created) < until {
+		return engine.RunID(run), nil
+	}
+	_, err = t.exec(sqlSetDedupe, r.Playbook, p.DedupeKey, r.Tenant, stamp(r.Created.Add(p.DedupeWindow)), string(r.ID))
+	return "", err
+}
+
+const (
+	sqlIsTaken = `SELECT 1 FROM runs
+		WHERE playbook = ?1 AND concurrency = ?2 AND concurrency <> '' AND ended IS NULL LIMIT 1`
+	sqlAddRun = `INSERT INTO runs (id, playbook, digest, semantics, event, tenant, object, title, mode,
+			lists, concurrency, blocked, state, message, created, wake, ended, last)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)`
+	sqlAddRunList = `INSERT INTO run_lists (run, name, digest) VALUES (?1, ?2, ?3)`
+)
+
+// start stores a new run with the beginning of its history.
+func (ad *admission) start(event int64, p engine.PlannedRun) error {
+	r := p.Run
+	if err := ad.needDocument(r.Digest, "playbook"); err != nil {
+		return err
+	}
+	for _, digest := range r.Lists {
+		if err := ad.needDocument(digest, "watchlist"); err != nil {
+			return err
+		}
+	}
+	blocked := 0
+	if r.Key != "" {
+		if _, err := ad.get(sqlIsTaken, []any{r.Playbook, r.Key}, &blocked); err != nil {
+			return err
+		}
+	}
+	n, err := ad.insert(sqlAddRun, string(r.ID), r.Playbook, r.Digest, r.Semantics, event, r.Tenant, r.Object,
+		r.Title, string(r.Mode), len(r.Lists), r.Key, blocked, string(r.State), r.Message,
+		stamp(r.Created), optional(r.Wake), optional(r.Ended), len(p.Entries))
+	if err != nil {
+		return err
+	}
+	for name, digest := range r.Lists {
+		if _, err := ad.exec(sqlAddRunList, n, name, digest); err != nil {
+			return err
+		}
+	}
+	if err := ad.addHistory(n, p.Entries, p.Writes); err != nil {
+		return err
+	}
+	ad.receipt.Matched++
+	ad.receipt.Started = append(ad.receipt.Started, r.ID)
+	return nil
+}
+
+const (
+	sqlAddEntry = `INSERT INTO entries (run, seq, path, kind, attempt, at, data, data_blob)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
+	sqlAddWrite = `INSERT INTO writes (run, tenant, object, playbook, path, at, fields, comment)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
+)
+
+// addHistory stores entries and what they mean to write.
+func (t *tx) addHistory(run int64, entries []engine.Entry, writes []engine.Write) error {
+	for _, e := range entries {
+		data, blob, err := t.value(e.Data)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(sqlAddEntry, run, e.Seq, e.Path, string(e.Kind), e.Attempt, stamp(e.At), data, blob)
+		if err != nil {
+			return err
+		}
+	}
+	for _, w := range writes {
+		fields, err := json.Marshal(w.Fields)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(sqlAddWrite, run, w.Tenant, w.Object, w.Playbook, w.Path, stamp(w.At), string(fields), w.Comment)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Inline is the size up to which a value is stored in its row. A larger one is a row of blobs, so
+// that walking over rows does not mean walking over megabytes.
+const Inline = 32 << 10
+
+const sqlAddBlob = `INSERT INTO blobs (content) VALUES (?1)`
+
+// value prepares a value for its two columns: the one for small and the one for large values.
+func (t *tx) value(data []byte) (inline, blob any, err error) {
+	switch {
+	case len(data) == 0:
+		return nil, nil, nil
+	case len(data) <= Inline:
+		return data, nil, nil
+	}
+	n, err := t.insert(sqlAddBlob, data)
+	return nil, n, err
+}

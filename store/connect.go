@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// BusyTimeout is how long SQLite waits for a lock that another program holds. It is short
+// because the driver can't be interrupted while it waits; our own writers queue in Go instead.
+const BusyTimeout = 2 * time.Second
+
+// minSQLite is the first version without the corruption of write-ahead logs that were reset
+// while another connection wrote: 3.51.3.
+const minSQLite = 3_051_003
+
+func checkSQLite(version string, number int) error {
+	if number < minSQLite {
+		return fmt.Errorf("built with SQLite %s, which can damage databases: build with 3.51.3 or later", version)
+	}
+	return nil
+}
+
+// connector opens connections to one file. It is used instead of a registered driver, whose
+// registration would be global.
+type connector struct {
+	driver *sqlite3.SQLiteDriver
+	dsn    string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+// connect makes a pool of connections to the file, as many as size. None is opened yet.
+func connect(path string, size int, options url.Values) *sql.DB {
+	options.Set("_busy_timeout", strconv.FormatInt(BusyTimeout.Milliseconds(), 10))
+	options.Set("_foreign_keys", "1")
+	pool := sql.OpenDB(connector{
+		driver: newDriver(),
+		dsn:    dsn(path, options),
+	})
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	return pool
+}
+
+func newDriver() *sqlite3.SQLiteDriver { return &sqlite3.SQLiteDriver{ConnectHook: distrust} }
+
+func connectWriter(path string) *sql.DB {
+	return connect(path, 1, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_synchronous": {"FULL"}})
+}
+
+func connectReaders(path string, size int) *sql.DB {
+	return connect(path, size, url.Values{"mode": {"ro"}, "_query_only": {"1"}})
+}
+
+// distrust has SQLite take the file for hostile: its schema may not call functions with side
+// effects, and damaged pages are noticed rather than followed.
+func distrust(c *sqlite3.SQLiteConn) error {
+	for _, pragma := range []string{"PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON"} {
+		if _, err := c.Exec(pragma, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dsn writes a path as the URI that SQLite takes, whatever characters are in it.
+func dsn(path string, options url.Values) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a Windows drive
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode()
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// CheckIntegrity examines the whole file: its structure, its conditions and that every reference
+// leads somewhere. An error that is [ErrCorrupt] says what was found. It reads everything, so it
+// takes seconds for each gigabyte, but nobody waits for it meanwhile.
+func (r *Reader) CheckIntegrity(ctx context.Context) error {
+	conn, err := r.pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("check integrity: %w", explain(r.path, err))
+	}
+	defer conn.Close()
+	err = quickCheck(ctx, conn, r.path)
+	if err == nil {
+		err = checkReferences(ctx, conn, r.path)
+	}
+	if err != nil {
+		return fmt.Errorf("check integrity: %w", explain(r.path, err))
+	}
+	return nil
+}
+
+// maxComplaints is how many findings an error quotes.
+const maxComplaints = 5
+
+func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
+	rows, err := conn.QueryContext(ctx, "PRAGMA quick_check(5)") // maxComplaints
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var complaints []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		if text != "ok" && len(complaints) < maxComplaints {
+			complaints = append(complaints, text)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if len(complaints) > 0 {
+		return damaged(path, errors.New(strings.Join(complaints, "; ")))
+	}
+	return nil
+}
+
+func checkReferences(ctx context.Context, conn *sql.Conn, path string) error {
+	rows, err := conn.QueryContext(ctx, "PRAGMA foreign_key_check")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if rows.Next() {
+		var table, parent string
+		var row *int64
+		var constraint int
+		if err := rows.Scan(&table, &row, &parent, &constraint); err != nil {
+			return err
+		}
+		return damaged(path, fmt.Errorf("a row of %s refers to one of %s that is missing", table, parent))
+	}
+	return rows.Err()
+}
+
+// Backup writes a copy to a new file while the database is in use. The copy is complete or not
+// there: it gets its name when all of it is on the disk.
+func (r *Reader) Backup(ctx context.Context, path string) (err error) {
+	// The readers may not write, not even to another file.
+	pool := connectWriter(r.path)
+	defer func() {
+		if closing := pool.Close(); err == nil {
+			err = closing
+		}
+		if err != nil {
+			err = fmt.Errorf("backup to %s: %w", path, explain(path, err))
+		}
+	}()
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return vacuumInto(ctx, conn, path)
+}
+
+// vacuumInto copies a database into a file that must not exist.
+func vacuumInto(ctx context.Context, conn *sql.Conn, path string) (err error) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fs.ErrExist
+		}
+		return fmt.Errorf("choose another name: %w", err)
+	}
+	partial := path + ".partial"
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := f.Close(); err == nil {
+			err = closing
+		}
+		if err != nil {
+			_ = os.Remove(partial) // the first error is the one to tell
+		}
+	}()
+	if _, err := conn.ExecContext(ctx, "VACUUM INTO ?1", partial); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}

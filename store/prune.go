@@ -1,0 +1,287 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// PruneBatch is how many runs or events one transaction of Prune deletes: so few that the engine's
+// writes, which come in between, don't notice.
+const PruneBatch = 100
+
+// ObjectMemory is how much longer than others the latest event of an object is kept. While it
+// is there, an old alert that somebody touches is an update and not a new alert, its changes are
+// told from our own, and the same version can't be admitted twice. It is longer than Graph keeps
+// alerts.
+const ObjectMemory = 365 * 24 * time.Hour
+
+// Pruned tells what Prune has deleted.
+type Pruned struct {
+	Runs, Events, Dedupe, Documents, Sets int
+}
+
+// Prune deletes runs that ended before a time, events that were seen before it and have no runs
+// any more, and what nothing refers to then: at most limit runs and as many events, in small
+// transactions. Call it again while it deletes runs or events.
+//
+// It keeps everything that belongs to a run that is not over; the latest event of each object
+// for [ObjectMemory] longer; dedupe keys until their window is over; documents that were handed
+// over since the database was opened. Keep at least as much as the sources look back, or events
+// that have no object are taken for new.
+func (db *DB) Prune(ctx context.Context, before time.Time, limit int) (Pruned, error) {
+	p := pruning{db: db, before: stamp(before), forget: stamp(before.Add(-ObjectMemory))}
+	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.rest}
+	for _, step := range steps {
+		if err := step(ctx, limit); err != nil {
+			return p.done, fmt.Errorf("prune: %w", err)
+		}
+	}
+	return p.done, nil
+}
+
+// pruning is one call of Prune.
+type pruning struct {
+	db             *DB
+	before, forget int64
+	done           Pruned
+}
+
+const (
+	sqlOldRuns      = `SELECT n FROM runs WHERE ended < ?1 ORDER BY ended, n LIMIT ?2`
+	sqlBlobsOfRun   = `SELECT data_blob FROM entries WHERE run = ?1 AND data_blob IS NOT NULL`
+	sqlDropEntries  = `DELETE FROM entries WHERE run = ?1`
+	sqlDropWrites   = `DELETE FROM writes WHERE run = ?1`
+	sqlDropRunLists = `DELETE FROM run_lists WHERE run = ?1`
+	sqlDropRun      = `DELETE FROM runs WHERE n = ?1`
+	sqlDropBlob     = `DELETE FROM blobs WHERE n = ?1`
+	sqlBlobsOfEvent = `SELECT payload_blob, inputs_blob FROM events WHERE n = ?1`
+	sqlDropMatches  = `DELETE FROM matches WHERE event = ?1`
+	sqlDropEvent    = `DELETE FROM events WHERE n = ?1`
+	sqlDropDedupe   = `DELETE FROM dedupe WHERE n IN (SELECT n FROM dedupe WHERE until < ?1 ORDER BY until LIMIT ?2)`
+	sqlOldEvents    = `SELECT seen, n FROM events
+		WHERE seen < ?1 AND (seen, n) > (?2, ?3)
+			AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event = events.n)
+			AND (object = '' OR seen < ?4 OR EXISTS (
+				SELECT 1 FROM events later WHERE later.object = events.object AND later.object <> ''
+					AND later.tenant = events.tenant AND later.n > events.n))
+		ORDER BY seen, n LIMIT ?5`
+)
+
+func (p *pruning) runs(ctx context.Context, limit int) error {
+	for left := limit; left > 0; {
+		batch := min(left, PruneBatch)
+		dropped := 0
+		err := p.db.writer.write(ctx, func(t *tx) error {
+			runs, err := t.numbers(sqlOldRuns, p.before, batch)
+			dropped = len(runs)
+			for _, n := range runs {
+				if err == nil {
+					err = t.dropRun(n)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		p.done.Runs += dropped
+		if dropped < batch {
+			return nil
+		}
+		left -= dropped
+	}
+	return nil
+}
+
+func (t *tx) dropRun(n int64) error {
+	blobs, err := t.numbers(sqlBlobsOfRun, n)
+	if err != nil {
+		return err
+	}
+	for _, query := range []string{sqlDropEntries, sqlDropWrites, sqlDropRunLists, sqlDropRun} {
+		if _, err := t.exec(query, n); err != nil {
+			return err
+		}
+	}
+	return t.dropBlobs(blobs)
+}
+
+func (t *tx) dropBlobs(blobs []int64) error {
+	for _, n := range blobs {
+		if _, err := t.exec(sqlDropBlob, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place is where an event stands in the order in which Prune walks.
+type place struct{ seen, n int64 }
+
+// events looks for events with a reader, since those that stay are many, and has the writer only
+// delete. An event that could go can't be needed again in between: runs begin with their event.
+func (p *pruning) events(ctx context.Context, limit int) error {
+	at := place{seen: always}
+	for left := limit; left > 0; {
+		batch := min(left, PruneBatch)
+		var found []place
+		err := p.db.look(ctx, func(v *view) (err error) {
+			found, err = collect(v, sqlOldEvents, []any{p.before, at.seen, at.n, p.forget, batch},
+				func(row scanner) (e place, err error) { return e, row.Scan(&e.seen, &e.n) })
+			return err
+		})
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		err = p.db.writer.write(ctx, func(t *tx) error {
+			for _, e := range found {
+				if err := t.dropEvent(e.n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		p.done.Events += len(found)
+		left -= len(found)
+		at = found[len(found)-1]
+	}
+	return nil
+}
+
+func (t *tx) dropEvent(n int64) error {
+	var payload, inputs *int64
+	if _, err := t.get(sqlBlobsOfEvent, []any{n}, &payload, &inputs); err != nil {
+		return err
+	}
+	for _, query := range []string{sqlDropMatches, sqlDropEvent} {
+		if _, err := t.exec(query, n); err != nil {
+			return err
+		}
+	}
+	var blobs []int64
+	for _, blob := range []*int64{payload, inputs} {
+		if blob != nil {
+			blobs = append(blobs, *blob)
+		}
+	}
+	return t.dropBlobs(blobs)
+}
+
+func (p *pruning) dedupe(ctx context.Context, limit int) error {
+	for left := limit; left > 0; {
+		batch := min(left, PruneBatch)
+		var dropped int64
+		err := p.db.writer.write(ctx, func(t *tx) error {
+			res, err := t.exec(sqlDropDedupe, p.before, batch)
+			if err == nil {
+				dropped, err = res.RowsAffected()
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		p.done.Dedupe += int(dropped)
+		if int(dropped) < batch {
+			return nil
+		}
+		left -= int(dropped)
+	}
+	return nil
+}
+
+const (
+	sqlUnusedSets = `SELECT n FROM sets WHERE n < (SELECT max(n) FROM sets)
+		AND NOT EXISTS (SELECT 1 FROM events e WHERE e.set_n = sets.n) LIMIT ?1`
+	sqlDropSet         = `DELETE FROM sets WHERE n = ?1`
+	sqlUnusedDocuments = `SELECT n, digest FROM documents d
+		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.digest = d.digest)
+			AND NOT EXISTS (SELECT 1 FROM run_lists l WHERE l.digest = d.digest)
+		ORDER BY n LIMIT ?1`
+	sqlDropDocument = `DELETE FROM documents WHERE n = ?1`
+)
+
+// rest deletes sets and documents that nothing refers to. They are few: one for each edit of a
+// playbook or list.
+func (p *pruning) rest(ctx context.Context, _ int) error {
+	var sets, documents []int64
+	err := p.db.writer.write(ctx, func(t *tx) (err error) {
+		t.w.known.forget() // SQLite gives the numbers to others
+		if sets, err = t.numbers(sqlUnusedSets, PruneBatch); err != nil {
+			return err
+		}
+		if documents, err = t.unusedDocuments(); err != nil {
+			return err
+		}
+		for _, n := range sets {
+			if _, err := t.exec(sqlDropSet, n); err != nil {
+				return err
+			}
+		}
+		for _, n := range documents {
+			if _, err := t.exec(sqlDropDocument, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.done.Sets += len(sets)
+	p.done.Documents += len(documents)
+	return nil
+}
+
+// unusedDocuments finds documents that no run needs and that nobody counts on.
+func (t *tx) unusedDocuments() ([]int64, error) {
+	s, err := t.statement(sqlUnusedDocuments)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(t.ctx, PruneBatch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []int64
+	for rows.Next() {
+		var n int64
+		var digest string
+		if err := rows.Scan(&n, &digest); err != nil {
+			return nil, err
+		}
+		if !t.w.known.handed[digest] {
+			list = append(list, n)
+		}
+	}
+	return list, rows.Err()
+}
+
+func readNumber(row scanner) (n int64, err error) { return n, row.Scan(&n) }
+
+// numbers reads a column of row numbers.
+func (t *tx) numbers(query string, args ...any) ([]int64, error) {
+	s, err := t.statement(query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(t.ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []int64
+	for rows.Next() {
+		n, err := readNumber(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, n)
+	}
+	return list, rows.Err()
+}

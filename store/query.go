@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+// Limits of lists.
+const (
+	DefaultLimit = 50     // of a filter that has no limit
+	MaxLimit     = 10_000 // more is not returned at once: page with Before
+	MaxCandidate = 5      // candidates that an AmbiguousError names
+)
+
+// RunFilter chooses runs. Empty fields choose all.
+type RunFilter struct {
+	Playbook string
+	State    engine.RunState
+	Object   string // "alerts/ID"
+	Since    time.Time
+	Limit    int
+	Before   engine.RunID // continue a list: the last run of the page before
+}
+
+// Runs returns runs, newest first.
+func (r *Reader) Runs(ctx context.Context, f RunFilter) ([]engine.Run, error) {
+	var runs []engine.Run
+	err := r.look(ctx, func(v *view) error {
+		args := []any{stamp(f.Since), limit(f.Limit), f.Playbook, string(f.State), f.Object}
+		if f.Before != "" {
+			var created, n int64
+			ok, err := v.get(sqlRunPlace, []any{string(f.Before)}, &created, &n)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fmt.Errorf("run %s, after which the list should go on: %w", f.Before, engine.ErrNotFound)
+			}
+			args = append(args, created, n)
+		}
+		var err error
+		runs, err = v.runs(f.query(), args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	return runs, nil
+}
+
+const sqlRunPlace = `SELECT created, n FROM runs WHERE id = ?1`
+
+// query puts the conditions together that are needed, so that each combination can use an index.
+// All parameters are mentioned in each, since they are bound by number.
+func (f RunFilter) query() string {
+	var b strings.Builder
+	b.WriteString(selectRuns + ` WHERE r.created >= ?1`)
+	for _, c := range []struct {
+		used bool
+		text string
+	}{
+		{f.Playbook != "", ` AND r.playbook = ?3`},
+		{f.State != "", ` AND r.state = ?4`},
+		{f.Object != "", ` AND r.object = ?5 AND r.object <> ''`},
+		{f.Before != "", ` AND (r.created, r.n) < (?6, ?7)`},
+	} {
+		if c.used {
+			b.WriteString(c.text)
+		}
+	}
+	b.WriteString(` ORDER BY r.created DESC, r.n DESC LIMIT ?2`)
+	return b.String()
+}
+
+func limit(n int) int {
+	if n <= 0 {
+		return DefaultLimit
+	}
+	return min(n, MaxLimit)
+}
+
+const sqlRunPrefix = `SELECT id FROM runs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3`
+
+// Run returns the run with this ID, or the only one whose ID begins so. If several do, the error
+// is an [*AmbiguousError].
+func (r *Reader) Run(ctx context.Context, ref string) (engine.Loaded, error) {
+	var l engine.Loaded
+	err := r.look(ctx, func(v *view) error {
+		id, err := v.resolve(ref)
+		if err == nil {
+			l, err = v.load(id)
+		}
+		return err
+	})
+	if err != nil {
+		return engine.Loaded{}, fmt.Errorf("run %q: %w", ref, err)
+	}
+	return l, nil
+}
+
+// resolve finds the run that somebody means.
+func (v *view) resolve(ref string) (engine.RunID, error) {
+	if ref == "" {
+		return "", errors.New("give the ID of a run, or the beginning of one")
+	}
+	var n, created int64
+	if ok, err := v.get(sqlRunPlace, []any{ref}, &created, &n); ok || err != nil {
+		return engine.RunID(ref), err
+	}
+	// In UTF-8 nothing that begins with ref is above ref and the highest byte.
+	ids, err := collect(v, sqlRunPrefix, []any{ref, ref + "\xff", MaxCandidate + 1}, func(row scanner) (id engine.RunID, err error) {
+		return id, row.Scan(&id)
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) == 0:
+		return "", engine.ErrNotFound
+	case len(ids) > 1:
+		return "", &AmbiguousError{Prefix: ref, Candidates: ids[:min(len(ids), MaxCandidate)], More: len(ids) > MaxCandidate}
+	}
+	return ids[0], nil
+}
+
+// EventFilter chooses events. Empty fields choose all.
+type EventFilter struct {
+	Source string
+	Object string // "alerts/ID"
+	Since  time.Time
+	Limit  int
+	Before string // continue a list: the ID of the last event of the page before
+}
+
+// Events returns events, those seen last first.
+func (r *Reader) Events(ctx context.Context, f EventFilter) ([]engine.Event, error) {
+	var events []engine.Event
+	err := r.look(ctx, func(v *view) error {
+		args := []any{stamp(f.Since), limit(f.Limit), f.Source, f.Object}
+		if f.Before != "" {
+			var seen, n int64
+			ok, err := v.get(sqlEventPlace, []any{f.Before}, &seen, &n)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fmt.Errorf("event %q, after which the list should go on: %w", f.Before, engine.ErrNotFound)
+			}
+			args = append(args, seen, n)
+		}
+		var err error
+		events, err = v.events(f.query(), args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	return events, nil
+}
+
+const sqlEventPlace = `SELECT seen, n FROM events WHERE id = ?1`
+
+func (f EventFilter) query() string {
+	query := selectEvents + ` WHERE seen >= ?1`
+	if f.Source != "" {
+		query += ` AND source = ?3`
+	}
+	if f.Object != "" {
+		query += ` AND object = ?4 AND object <> ''`
+	}
+	if f.Before != "" {
+		query += ` AND (seen, n) < (?5, ?6)`
+	}
+	return query + ` ORDER BY seen DESC, n DESC LIMIT ?2`
+}
+
+// Event returns an event.
+func (r *Reader) Event(ctx context.Context, id string) (engine.Event, error) {
+	var ev engine.Event
+	err := r.look(ctx, func(v *view) (err error) {
+		ev, err = v.event(sqlOneEvent, id)
+		return err
+	})
+	if err != nil {
+		return engine.Event{}, fmt.Errorf("event %q: %w", id, err)
+	}
+	return ev, nil
+}

@@ -1,0 +1,333 @@
+package triggers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/secret"
+)
+
+// The limits of webhooks.
+const (
+	// MaxBody is how large a body may be.
+	MaxBody = 1 << 20
+	// MaxItems is how many events one body may hold.
+	MaxItems = 1000
+	// MaxDepth is how deep JSON may nest.
+	MaxDepth = 64
+	// MaxDeliveryID is how long the sender's name of a delivery may be.
+	MaxDeliveryID = 256
+	// MaxHooks is how many webhooks there may be.
+	MaxHooks = 1000
+	// Tolerance is how far a signed timestamp may be from our clock.
+	Tolerance = 5 * time.Minute
+	// BodyTimeout is how long a sender may take to send a body.
+	BodyTimeout = 10 * time.Second
+	// DeliverTimeout is how long admitting may take before the sender is asked to come back.
+	DeliverTimeout = 10 * time.Second
+	// MaxConcurrent is how many requests of one hook are worked on at once.
+	MaxConcurrent = 16
+	// HookRate and HookBurst are how many authenticated requests one hook takes: so many in a
+	// second, and so many at once after a quiet time.
+	HookRate  = 20
+	HookBurst = 100
+	// MinKey is how many bytes a key of a webhook needs.
+	MinKey = 16
+)
+
+// WebhookPrefix is the path under which webhooks lie.
+const WebhookPrefix = "/webhooks/"
+
+// The ways in which a sender proves who it is.
+const (
+	AuthHMAC   = "hmac"
+	AuthAPIKey = "apiKey"
+)
+
+// Hook is one webhook.
+type Hook struct {
+	Path   string // below WebhookPrefix
+	As     string // alert, incident or event
+	Tenant string
+	Auth   string // AuthHMAC or AuthAPIKey
+	// Secrets are the names of the keys that are accepted: one, or two while keys are changed.
+	Secrets []string
+	// Allow lists the networks that may send; none: everybody.
+	Allow []netip.Prefix
+}
+
+// check says what is wrong with a hook.
+func (h Hook) check() error {
+	switch {
+	case h.Path == "" || strings.Trim(h.Path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "":
+		return fmt.Errorf("webhook path %.80q: use letters, digits, - and _", h.Path)
+	case h.As != "alert" && h.As != "incident" && h.As != "event":
+		return fmt.Errorf("webhook %s: as is %.40q: use alert, incident or event", h.Path, h.As)
+	case h.Auth != AuthHMAC && h.Auth != AuthAPIKey:
+		return fmt.Errorf("webhook %s: anybody could send: give it auth hmac or apiKey", h.Path)
+	case len(h.Secrets) < 1 || len(h.Secrets) > 2:
+		return fmt.Errorf("webhook %s: name one secret, or two while keys are changed", h.Path)
+	case h.Tenant == "":
+		return fmt.Errorf("webhook %s: name the tenant that its events belong to", h.Path)
+	}
+	return nil
+}
+
+// WebhookOptions build the handler of webhooks.
+type WebhookOptions struct {
+	Sink Sink
+	// Resolve reads a secret. It is asked on every request, so that a changed key needs no restart.
+	Resolve func(name string) (secret.Value, error)
+	Log     *slog.Logger
+	// Proxies are the networks of reverse proxies whose X-Forwarded-For is believed. Only the
+	// allow lists of hooks and the log depend on it.
+	Proxies []netip.Prefix
+}
+
+// Webhooks serves POST /webhooks/PATH. It answers 202 once the events are durable, and never
+// says to a stranger why it was refused.
+//
+//	202 accepted; a delivery that was seen before counts as duplicates
+//	400 the body is not what it should be, with line and column
+//	401 not authenticated
+//	403 the address is not on the hook's list
+//	404 no such hook
+//	405 not a POST
+//	408 the body did not arrive in time
+//	413 the body is too large
+//	415 another content type, charset or encoding
+//	429 too much at once; Retry-After
+//	503 nothing was accepted, come back; Retry-After
+type Webhooks struct {
+	sink    Sink
+	resolve func(name string) (secret.Value, error)
+	log     *slog.Logger
+	proxies []netip.Prefix
+	quiet   *bucket // of log lines about refused requests
+
+	mu    sync.RWMutex
+	hooks map[string]*hook
+}
+
+// hook is a Hook with what it counts.
+type hook struct {
+	Hook
+	slots chan struct{}
+	rate  *bucket
+}
+
+// NewWebhooks makes a handler without hooks.
+func NewWebhooks(o WebhookOptions) (*Webhooks, error) {
+	if o.Sink == nil || o.Resolve == nil {
+		return nil, errors.New("webhooks need a sink and a way to read secrets")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Webhooks{
+		sink: o.Sink, resolve: o.Resolve, proxies: o.Proxies,
+		log:   o.Log.With("component", "triggers", "source", "webhook"),
+		quiet: newBucket(1, 20),
+		hooks: map[string]*hook{},
+	}, nil
+}
+
+// SetHooks replaces all hooks. Requests under way go on with the hook that they began with.
+func (w *Webhooks) SetHooks(hooks []Hook) error {
+	if len(hooks) > MaxHooks {
+		return fmt.Errorf("there are %d webhooks: %d are the most", len(hooks), MaxHooks)
+	}
+	next := make(map[string]*hook, len(hooks))
+	for _, h := range hooks {
+		if err := h.check(); err != nil {
+			return err
+		}
+		if next[h.Path] != nil {
+			return fmt.Errorf("webhook %s is given twice: join the two", h.Path)
+		}
+		next[h.Path] = &hook{Hook: h, slots: make(chan struct{}, MaxConcurrent), rate: newBucket(HookRate, HookBurst)}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for path, h := range next {
+		if old := w.hooks[path]; old != nil { // a reload is no way around the limits
+			h.slots, h.rate = old.slots, old.rate
+		}
+	}
+	w.hooks = next
+	return nil
+}
+
+// Answer is the body of a 202.
+type Answer struct {
+	Accepted   int `json:"accepted"`
+	Duplicates int `json:"duplicates"`
+}
+
+// refusal is a request that is not accepted, and all that the sender learns about it.
+type refusal struct {
+	status  int
+	message string
+	after   int    // seconds for Retry-After
+	why     string // for our log: never text of the sender's
+}
+
+// ServeHTTP implements [http.Handler].
+func (w *Webhooks) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Cache-Control", "no-store")
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	path := strings.TrimPrefix(r.URL.Path, WebhookPrefix)
+	w.mu.RLock()
+	h := w.hooks[path]
+	w.mu.RUnlock()
+	if h == nil || path == r.URL.Path {
+		w.refuse(rw, r, "", &refusal{status: http.StatusNotFound, message: "there is no such webhook", why: "unknown path"})
+		return
+	}
+	answer, no := w.receive(rw, r, h)
+	if no != nil {
+		w.refuse(rw, r, h.Path, no)
+		return
+	}
+	w.log.DebugContext(r.Context(), "webhook accepted", "hook", h.Path, "accepted", answer.Accepted, "duplicates", answer.Duplicates)
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(http.StatusAccepted)
+	_ = json.NewEncoder(rw).Encode(answer) // the events are durable; a sender that is gone comes back
+}
+
+// receive takes one request through all checks, the cheap ones first.
+func (w *Webhooks) receive(rw http.ResponseWriter, r *http.Request, h *hook) (Answer, *refusal) {
+	if r.Method != http.MethodPost {
+		rw.Header().Set("Allow", http.MethodPost)
+		return Answer{}, &refusal{status: http.StatusMethodNotAllowed, message: "send a POST", why: "method"}
+	}
+	if !allowed(h.Allow, w.sender(r)) {
+		return Answer{}, &refusal{status: http.StatusForbidden, message: "not from here", why: "address is not on the list"}
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		return Answer{}, &refusal{status: http.StatusTooManyRequests, message: "too many requests at once", after: 1, why: "concurrency"}
+	}
+	now := time.Now()
+	keys, no := w.keys(r.Context(), h)
+	if no != nil {
+		return Answer{}, no
+	}
+	if no := checkHead(h, r, keys, now); no != nil {
+		return Answer{}, no
+	}
+	body, no := readBody(rw, r)
+	if no != nil {
+		return Answer{}, no
+	}
+	delivery, no := checkBody(h, r, keys, body)
+	if no != nil {
+		return Answer{}, no
+	}
+	if !h.rate.take(now) {
+		return Answer{}, &refusal{status: http.StatusTooManyRequests, message: "too many requests", after: 1, why: "rate"}
+	}
+	items, no := parseBody(r, body)
+	if no != nil {
+		return Answer{}, no
+	}
+	return w.deliver(r.Context(), h.events(items, delivery, now))
+}
+
+// deliver admits the events of one request together.
+func (w *Webhooks) deliver(ctx context.Context, events []engine.Event) (Answer, *refusal) {
+	ctx, cancel := context.WithTimeout(ctx, DeliverTimeout)
+	defer cancel()
+	receipt, err := w.sink.Deliver(ctx, engine.Batch{Events: events})
+	if err != nil {
+		w.log.ErrorContext(ctx, "events of a webhook could not be stored; the sender is asked to come back", "error", err)
+		return Answer{}, &refusal{status: http.StatusServiceUnavailable, message: "not accepted, come back later", after: 10, why: "storing failed"}
+	}
+	return Answer{Accepted: receipt.Admitted, Duplicates: receipt.Duplicates}, nil
+}
+
+// refuse answers and logs. Whoever floods us with bad requests must not fill the log too.
+func (w *Webhooks) refuse(rw http.ResponseWriter, r *http.Request, hook string, no *refusal) {
+	if w.quiet.take(time.Now()) {
+		w.log.WarnContext(r.Context(), "webhook refused", "hook", hook, "status", no.status, "why", no.why, "from", w.sender(r).String())
+	}
+	if no.after > 0 {
+		rw.Header().Set("Retry-After", strconv.Itoa(no.after))
+	}
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(no.status)
+	_ = json.NewEncoder(rw).Encode(map[string]string{"error": no.message})
+}
+
+// readBody reads a body within its limits of size and time.
+func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	if r.ContentLength > MaxBody {
+		return nil, tooLarge()
+	}
+	// A writer without deadlines, as in tests without a network, can't be slow either.
+	_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(BodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, MaxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, tooLarge()
+	case err != nil:
+		return nil, &refusal{status: http.StatusRequestTimeout, message: "the body did not arrive", why: "body incomplete"}
+	}
+	return body, nil
+}
+
+func tooLarge() *refusal {
+	return &refusal{
+		status: http.StatusRequestEntityTooLarge, why: "body too large",
+		message: fmt.Sprintf("the body is larger than %d bytes: send fewer events at once", MaxBody),
+	}
+}
+
+// sender is the address that a request comes from, behind the proxies that we know.
+func (w *Webhooks) sender(r *http.Request) netip.Addr {
+	from := hostAddr(r.RemoteAddr)
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && contains(w.proxies, from); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		from = next.Unmap().WithZone("")
+	}
+	return from
+}
+
+func hostAddr(hostPort string) netip.Addr {
+	ap, err := netip.ParseAddrPort(hostPort)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+func allowed(list []netip.Prefix, from netip.Addr) bool {
+	return len(list) == 0 || contains(list, from)
+}
+
+func contains(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
