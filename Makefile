@@ -29,10 +29,10 @@ generated: generate ## fail if a generated file is not in step with the code
 	@git diff --exit-code -- docs playbooks/schema deps.txt || { echo "generated files are out of step: run make generate and commit"; exit 1; }
 
 kill: ## SIGKILL the demo at random moments, many times, and compare journal and effects
-	PLAYBOOKD_KILLS=$${PLAYBOOKD_KILLS:-40} $(GO) test ./internal/daemon -run 'TestKilled' -count=1 -v
+	PLAYBOOKD_KILLS=$${PLAYBOOKD_KILLS:-40} $(GO) test ./internal/demo -run TestKilled -count=1 -v
 
 seeds: ## the demo end to end over many seeds and faults
-	PLAYBOOKD_SEEDS=$${PLAYBOOKD_SEEDS:-20} $(GO) test ./internal/daemon -run 'TestDemo' -count=1
+	PLAYBOOKD_SEEDS=$${PLAYBOOKD_SEEDS:-20} $(GO) test ./internal/demo -run TestDemo -count=1 -v
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list ./...); do \

@@ -65,13 +65,12 @@ func unknownField(name string, known []string) string {
 }
 
 func typeWords(k *kind.Type) string {
-	want := make([]string, len(k.Want))
-	for i, w := range k.Want {
-		want[i] = typeName(w)
+	var want []string
+	for _, t := range []string{"string", "number", "integer", "boolean", "array", "object", "null"} {
+		if slices.Contains(k.Want, t) {
+			want = append(want, typeName(t))
+		}
 	}
-	slices.SortFunc(want, func(a, b string) int { // null last
-		return strings.Index(a, "null") - strings.Index(b, "null")
-	})
 	message := "must be " + strings.Join(want, " or ") + ", not " + typeName(k.Got)
 	if slices.Contains(k.Want, "string") && slices.Contains([]string{"number", "boolean"}, k.Got) {
 		message += ": put it in quotes"

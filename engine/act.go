@@ -183,6 +183,12 @@ func (a *act) learn(input json.RawMessage, parts []string) {
 	}
 }
 
+// knows says whether the action has such a part: a record of another action would not.
+func (a *act) knows(part string) bool {
+	_, ok := a.body.Spec.Part(part)
+	return ok
+}
+
 func (a *act) foldIntent(m *Machine, f *frame, e Entry, part string) error {
 	d, err := decodeData[IntentData](e)
 	if err != nil {
@@ -190,7 +196,7 @@ func (a *act) foldIntent(m *Machine, f *frame, e Entry, part string) error {
 	}
 	a.learn(d.Input, d.Parts)
 	wantProbe := a.phase == probeDue
-	if !a.planned || a.inFlight() || a.phase == unsure || d.Probe != wantProbe ||
+	if !a.knows(part) || !a.planned || a.inFlight() || a.phase == unsure || d.Probe != wantProbe ||
 		part != a.parts[a.part] || e.Attempt != a.number+1 {
 		return fmt.Errorf("%w: entry %d: unexpected intent at %s", errNotFollowing, e.Seq, e.Path)
 	}
@@ -243,7 +249,7 @@ func (a *act) foldUnattempted(f *frame, e Entry, d OutcomeData, part string) err
 	switch {
 	case d.Status == Dry:
 		a.learn(d.Input, d.Parts)
-		if !a.planned || part != a.parts[a.part] {
+		if !a.knows(part) || !a.planned || part != a.parts[a.part] {
 			return fmt.Errorf("%w: entry %d: unexpected dry outcome at %s", errNotFollowing, e.Seq, e.Path)
 		}
 		return a.took(f, d.Output)

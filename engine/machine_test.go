@@ -379,25 +379,22 @@ steps:
 func TestForeachBeyondItsLimitFailsTheRunInsteadOfStarting(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		n     int
+		items string
 		state engine.RunState
-	}{{engine.MaxItems, engine.Succeeded}, {engine.MaxItems + 1, engine.Failed}} {
-		p := compile(t, new(world).registry(), `
-mode: shadow
-steps:
-  - foreach: alert.mitreTechniques
+	}{
+		{"flatten(map(1..100, map(1..100, #)))", engine.Succeeded},
+		{"concat(flatten(map(1..100, map(1..100, #))), [1])", engine.Failed},
+	} {
+		p := compile(t, new(world).registry(), "mode: shadow\nsteps:\n  - foreach: '"+c.items+`'
     as: x
-    do: [{action: test.put, with: {value: "${{ x }}"}}]
+    do: [{action: test.put, with: {value: same}}]
 `)
-		list, _ := json.Marshal(make([]string, c.n))
-		ev := alert(`,"mitreTechniques":` + string(list))
-		m, err := engine.Begin(p, newRun(p, ev), ev, nil)
-		if err != nil {
-			t.Skipf("the event is refused before: %v", err)
-		}
-		_, d := drive(t, m, fine)
+		history, d := drive(t, begin(t, p), fine)
 		if d.State != c.state {
-			t.Errorf("%d items: ended %s (%s), want %s", c.n, d.State, d.Message, c.state)
+			t.Errorf("%s: ended %s (%s), want %s", c.items, d.State, d.Message, c.state)
+		}
+		if c.state == engine.Succeeded && len(history) != engine.MaxItems+3 {
+			t.Errorf("%d entries, want one for each of %d items and three", len(history), engine.MaxItems)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func (c *Client) send(ctx context.Context, q call, token string, e *Error) ([]by
 		body, e := e.readBody(ctx, resp.Body)
 		return body, resp.Header, e
 	}
-	return nil, resp.Header, e.fromStatus(resp)
+	return nil, resp.Header, e.fromStatus(resp, token)
 }
 
 // bodyReader keeps an absent body absent.
@@ -201,12 +201,13 @@ func (e *Error) readBody(ctx context.Context, r io.Reader) ([]byte, *Error) {
 	return body, nil
 }
 
-// fromStatus reads an answer that is not a success.
-func (e *Error) fromStatus(resp *http.Response) *Error {
+// fromStatus reads an answer that is not a success. Whoever complains may quote the request, so
+// the token is taken out, whatever it looks like.
+func (e *Error) fromStatus(resp *http.Response, token string) *Error {
 	e.Kind = kindOf(resp.StatusCode)
 	// What cannot be read of an error is not missed: the status decides.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, MaxErrorBytes))
-	e.readRefusal(body)
+	e.readRefusal(bytes.ReplaceAll(body, []byte(token), []byte("[token]")))
 	e.RetryAfter, _ = retryAfter(resp.Header, time.Now())
 	switch {
 	case resp.StatusCode == http.StatusForbidden:

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -23,7 +24,7 @@ type fixed struct {
 	asked  int
 	forgot int
 	claims []string
-	err    error
+	token  string // fakeToken when empty
 }
 
 func (f *fixed) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -31,7 +32,7 @@ func (f *fixed) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcor
 	defer f.mu.Unlock()
 	f.asked++
 	f.claims = append(f.claims, o.Claims)
-	return azcore.AccessToken{Token: fakeToken, ExpiresOn: time.Now().Add(time.Hour)}, f.err
+	return azcore.AccessToken{Token: cmp.Or(f.token, fakeToken), ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
 func (f *fixed) Forget() {

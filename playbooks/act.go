@@ -85,6 +85,7 @@ func (c *compiler) with(b *block, spec actions.Spec, s *scope) Value {
 	in := &input{c: c, scope: s, judged: map[string]bool{}}
 	value, written, _ := in.value(n, spec.Input, nil)
 	c.verdict(n, spec, in)
+	c.listFilter(n.Get("filter"), spec)
 	c.required(n, n, spec, in.judgedOf(written))
 	return value
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
@@ -48,7 +49,7 @@ func Compile(file string, src []byte, o Options) (*Playbook, diag.Findings) {
 		return nil, findings
 	}
 	c := &compiler{
-		o: o, doc: doc, findings: findings, used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{},
+		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{},
 		book: &Playbook{File: file, Source: src, Digest: Digest(src), Mode: Live, Enabled: true},
 	}
 	c.playbook(doc.Root)
@@ -66,6 +67,7 @@ type compiler struct {
 	doc      *document.Document
 	book     *Playbook
 	findings diag.Findings
+	unread   diag.Findings // what the document's reader found
 
 	ids       map[string]*document.Node // every id of the document
 	setVars   map[string]bool           // variables that some step sets

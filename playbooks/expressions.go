@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
@@ -97,6 +98,9 @@ func (c *compiler) keyTemplate(n *document.Node, s *scope) *expression.Template 
 
 // problem reports what the expression compiler found, where it stands in the file.
 func (c *compiler) problem(n *document.Node, p *expression.Problem) {
+	if slices.ContainsFunc(c.unread, func(f diag.Finding) bool { return f.Pos.Line == n.Pos.Line }) {
+		return // the text was cut short by something that is reported already
+	}
 	c.report(n.ErrorIn(p.Offset, p.Length, codeExpression, p.Message, p.Mend))
 }
 

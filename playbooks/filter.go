@@ -137,11 +137,8 @@ func (t *filterTranslator) comparison(n *filterNode, p property) string {
 			values[i] = field + " == " + v
 		}
 		return "(" + strings.Join(values, " or ") + ")"
-	case ordered || p.kind == timeProperty && values[0] != "nil":
-		op := map[string]string{"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}[n.op]
-		if n.op == "ne" {
-			return "(" + field + " == nil or " + field + " != " + values[0] + ")"
-		}
+	case ordered:
+		op := map[string]string{"gt": ">", "ge": ">=", "lt": "<", "le": "<="}[n.op]
 		return "(" + field + " != nil and " + field + " " + op + " " + values[0] + ")"
 	case n.op == "ne":
 		return field + " != " + values[0]

@@ -125,7 +125,9 @@ func (c *compiler) step(n *document.Node, path string, depth int, s *scope) (Ste
 		defer delete(c.open, step.ID)
 	}
 	if cond := b.get("if"); cond != nil && body != "then" {
-		step.If = c.condition(cond, s)
+		if step.If = c.condition(cond, s); step.If == nil {
+			step.If = &expression.Program{} // broken, but there: what follows can be reached
+		}
 	}
 	switch body {
 	case "action":

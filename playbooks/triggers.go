@@ -68,11 +68,14 @@ func bringsAlerts(triggers []Trigger) bool {
 	})
 }
 
-// sources refuses two triggers with the same source, of which one could never be told from the
-// other.
+// sources refuses two webhooks with one path, and two ways to start by hand: nobody could tell
+// which of them is meant. Several polls of one resource are fine, each with its own filter.
 func (c *compiler) sources(n *document.Node) {
 	seen := map[string]bool{}
 	for _, t := range c.book.Triggers {
+		if t.Poll != nil {
+			continue
+		}
 		if seen[t.Source] {
 			at := slices.IndexFunc(n.Items, func(i *document.Node) bool { return i.Pos == t.Pos })
 			c.fail(n.Items[at], codeDuplicate, "join the two into one", "another trigger listens to %s already", t.Source)
@@ -388,7 +391,7 @@ func (in Input) Check(v any) error {
 	case "text":
 		s, isText := v.(string)
 		if isText && len(in.Enum) > 0 && !slices.Contains(in.Enum, s) {
-			return fmt.Errorf("is one of %s", strings.Join(in.Enum, ", "))
+			return fmt.Errorf("must be one of %s", strings.Join(in.Enum, ", "))
 		}
 		ok = isText
 	case "int":
@@ -402,7 +405,7 @@ func (in Input) Check(v any) error {
 		_, ok = v.([]any)
 	}
 	if !ok {
-		return fmt.Errorf("is %s", inputKind(in.Type))
+		return fmt.Errorf("must be %s", inputKind(in.Type))
 	}
 	return nil
 }

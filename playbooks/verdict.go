@@ -36,6 +36,20 @@ func (c *compiler) verdict(n *document.Node, spec actions.Spec, in *input) {
 	}
 }
 
+// listFilter looks at the filter of a list action that is written out. Graph takes more there than
+// it documents, and differs between tenants, so these are warnings.
+func (c *compiler) listFilter(n *document.Node, spec actions.Spec) {
+	resources := map[string]string{"alert.list": alertsResource, "incident.list": incidentsResource}
+	resource := resources[spec.Name]
+	if n == nil || n.Kind != document.String || resource == "" || strings.Contains(n.Text, "${{") {
+		return
+	}
+	_, problems := translateFilter(n.Text, resource, alertSubject)
+	for _, p := range problems {
+		c.report(n.WarningIn(characters(n.Text, p.offset), characters(n.Text[p.offset:], p.length), p.code, p.message, p.mend))
+	}
+}
+
 // writes says whether an action changes anything.
 func writes(spec actions.Spec) bool {
 	return slices.ContainsFunc(spec.Parts, func(p actions.Part) bool { return p.Effect != actions.Reads })

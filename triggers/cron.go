@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"sort"
 	"strings"
 	"time"
 	"unicode"
@@ -210,7 +211,7 @@ func (s *Schedule) Next(after time.Time) time.Time {
 	limit := after.AddDate(horizon, 0, 0)
 	// Begin early enough to know how far the local clock had come before the present offset.
 	stretch := s.stretchAt(after.Add(-reach))
-	reached := stretch.local(stretch.from(after.Add(-reach)))
+	reached := stretch.local(stretch.begin)
 	for !stretch.begin.After(limit) {
 		if t := s.within(stretch, reached, after); !t.IsZero() {
 			return t
@@ -229,48 +230,52 @@ func (s *Schedule) Next(after time.Time) time.Time {
 // reach is longer than any jump of a local clock: zones have crossed the date line, a whole day.
 const reach = 50 * time.Hour
 
-// stretch is a time between two clock changes. Local times are written as if they were UTC.
+// stretch is a time with one offset from UTC. The next one may have the same. Local times are
+// written as if they were UTC.
 type stretch struct {
-	begin, end time.Time // zero: unlimited
+	begin, end time.Time // end zero: unlimited
 	offset     time.Duration
 }
 
+func (st stretch) local(t time.Time) time.Time { return t.Add(st.offset) }
+
+// stretchAt is the stretch that begins, for us, at a time.
 func (s *Schedule) stretchAt(t time.Time) stretch {
-	local := t.In(s.zone)
-	begin, end := local.ZoneBounds()
-	_, offset := local.Zone()
-	st := stretch{offset: time.Duration(offset) * time.Second}
-	if !begin.IsZero() {
-		st.begin = begin.UTC()
-	}
-	if !end.IsZero() {
+	st := stretch{begin: t, offset: s.offset(t)}
+	_, end := t.In(s.zone).ZoneBounds()
+	switch {
+	case end.IsZero():
+	case end.After(t):
 		st.end = end.UTC()
+	default:
+		// On the last day of leap years beyond the tables of the zone, ZoneBounds of Go 1.26
+		// returns an end that has passed. Feel the way.
+		st.end = t.Add(time.Hour)
+		if s.offset(st.end) != st.offset {
+			seconds := sort.Search(3600, func(i int) bool { return s.offset(t.Add(time.Duration(i)*time.Second)) != st.offset })
+			st.end = t.Add(time.Duration(seconds) * time.Second)
+		}
 	}
 	return st
 }
 
-func (st stretch) local(t time.Time) time.Time { return t.UTC().Add(st.offset) }
-
-// from is the later of a time and the stretch's begin.
-func (st stretch) from(t time.Time) time.Time {
-	if st.begin.After(t) {
-		return st.begin
-	}
-	return t
+func (s *Schedule) offset(t time.Time) time.Duration {
+	_, seconds := t.In(s.zone).Zone()
+	return time.Duration(seconds) * time.Second
 }
 
 // within is the first slot after a time that lies in a stretch. The local clock had reached a
 // time before the stretch: if the stretch begins later there is a gap, if earlier a repetition.
 func (s *Schedule) within(st stretch, reached, after time.Time) time.Time {
-	first := st.local(st.begin)
-	if !st.begin.IsZero() && st.begin.After(after) && first.After(reached) && s.catch {
-		if slot := s.calendar(reached); !slot.IsZero() && slot.Before(first) {
-			return st.begin
+	from := st.local(st.begin)
+	if st.begin.After(after) {
+		if from.After(reached) && s.catch {
+			if slot := s.calendar(reached); !slot.IsZero() && slot.Before(from) {
+				return st.begin
+			}
 		}
-	}
-	from := st.local(st.from(after))
-	if !st.begin.After(after) {
-		from = from.Add(1) // later than after, not at it
+	} else {
+		from = st.local(after).Add(1) // later than after, not at it
 	}
 	if !s.twice && from.Before(reached) {
 		from = reached

@@ -236,6 +236,21 @@ func TestEveryLocalSlotFiresOnceWheneverYouLook(t *testing.T) {
 	})
 }
 
+func TestSchedulesDoNotStopAtTheEndOfDistantLeapYears(t *testing.T) {
+	t.Parallel()
+	all := walks()
+	for i, zone := range zones(t) {
+		for _, year := range []int{2040, 2044} {
+			from := time.Date(year, 12, 30, 12, 0, 0, 0, time.UTC)
+			compareWalk(t, all[i%len(all)], zone, from, from.Add(60*time.Hour))
+		}
+	}
+	s := mustParse(t, "0 0 29 2 *", "Europe/Berlin")
+	if got, want := s.Next(mustTime(t, "2040-03-01T00:00:00Z")), mustTime(t, "2044-02-28T23:00:00Z"); !got.Equal(want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func FuzzParseSchedule(f *testing.F) {
 	for _, spec := range []string{"TZ=UTC", "CRON_TZ=", "@every 0s", "@every -1h", "@every 1ns", "0 0 30 2 *", "*/0 * * * *", "5/0 * * * *",
 		"0-0-0 * * * *", "1/2/3 * * * *", "? ? ? ? ?", "*/15 9-17 * * 1-5", "@daily", "@every 2562047h47m16.854775807s", "4294967296 * * * *", "0 0 29 2 *", ", , , , ,"} {

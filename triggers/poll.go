@@ -142,6 +142,7 @@ type Poller struct {
 	journal  Journal
 	log      *slog.Logger
 	changed  chan struct{} // of size one: settings were changed
+	poked    chan struct{} // of size one: somebody wants a poll now
 
 	mu       sync.Mutex
 	settings PollSettings
@@ -176,6 +177,7 @@ func NewPoller(o PollOptions) (*Poller, error) {
 		lister: o.Lister, sink: o.Sink, journal: o.Journal,
 		log:      o.Log.With("component", "triggers", "source", o.Tenant+"/poll/"+o.Resource),
 		changed:  make(chan struct{}, 1),
+		poked:    make(chan struct{}, 1),
 		settings: settings,
 		state:    PollState{Tenant: o.Tenant, Resource: o.Resource, Every: settings.Every, Overlap: settings.Overlap},
 	}, nil
@@ -256,6 +258,9 @@ func (p *Poller) wait(ctx context.Context, began time.Time, pause time.Duration)
 			return true
 		case <-p.changed:
 			timer.Stop()
+		case <-p.poked:
+			timer.Stop()
+			return true
 		}
 	}
 }

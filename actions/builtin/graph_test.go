@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/actions/builtin"
 	"github.com/playbookd/playbookd/actions/effecttest"
@@ -19,6 +21,7 @@ type tenant struct {
 	*simulator.Server
 	client  *graph.Client
 	actions *actions.Registry
+	before  map[string]any // the state when nothing had happened yet
 }
 
 // simulated starts a tenant with a dozen alerts, of which each incident has some.
@@ -53,7 +56,9 @@ func simulated(t *testing.T, o simulator.Options) *tenant {
 		}
 	})
 	deps := builtin.Deps{Graph: func(string) (builtin.GraphClient, error) { return c, nil }}
-	return &tenant{Server: s, client: c, actions: actions.NewRegistry(builtin.Actions(deps)...)}
+	tn := &tenant{Server: s, client: c, actions: actions.NewRegistry(builtin.Actions(deps)...)}
+	tn.before = tn.State(t).(map[string]any)
+	return tn
 }
 
 // action finds an action that must exist.
@@ -94,6 +99,28 @@ func (tn *tenant) incidents(t *testing.T) []graph.Incident {
 	return all
 }
 
+// openAlert is an alert that nobody has dealt with.
+func (tn *tenant) openAlert(t *testing.T) graph.Alert {
+	t.Helper()
+	all := tn.alerts(t)
+	i := slices.IndexFunc(all, func(a graph.Alert) bool { return a.Status == "new" })
+	if i < 0 {
+		t.Fatal("the tenant has no new alert")
+	}
+	return all[i]
+}
+
+// openIncident is an incident that nobody has dealt with.
+func (tn *tenant) openIncident(t *testing.T) graph.Incident {
+	t.Helper()
+	all := tn.incidents(t)
+	i := slices.IndexFunc(all, func(i graph.Incident) bool { return i.Status == "active" })
+	if i < 0 {
+		t.Fatal("the tenant has no active incident")
+	}
+	return all[i]
+}
+
 // State implements effecttest.World with what Graph says about every object.
 func (tn *tenant) State(t *testing.T) any {
 	t.Helper()
@@ -115,39 +142,26 @@ func (tn *tenant) State(t *testing.T) any {
 	return all
 }
 
-// Changes implements effecttest.World from the simulator's own log.
-func (tn *tenant) Changes(*testing.T) []effecttest.Change {
-	byObject := map[string]*effecttest.Change{}
-	at := func(object string) *effecttest.Change {
-		if byObject[object] == nil {
-			byObject[object] = &effecttest.Change{Object: object, Fields: map[string]any{}}
-		}
-		return byObject[object]
-	}
-	for _, e := range tn.Effects() {
-		at(e.Object)
-		for name, change := range e.Changed {
-			object, field := e.Object, name
-			if strings.HasPrefix(name, "alerts/") || strings.HasPrefix(name, "incidents/") {
-				dot := strings.LastIndex(name, ".")
-				if dot < 0 {
-					at(name).Fields["(made)"] = true
-					continue
-				}
-				object, field = name[:dot], name[dot+1:]
-			}
-			switch field {
-			case "lastUpdateDateTime":
-			case "comments":
-				at(object).Comment = true
-			default:
-				at(object).Fields[field] = change.New
-			}
-		}
-	}
+// Changes implements effecttest.World: what Graph says now against what it said at the beginning.
+func (tn *tenant) Changes(t *testing.T) []effecttest.Change {
+	t.Helper()
 	var all []effecttest.Change
-	for _, object := range slices.Sorted(maps.Keys(byObject)) {
-		all = append(all, *byObject[object])
+	now := tn.State(t).(map[string]any)
+	for _, object := range slices.Sorted(maps.Keys(now)) {
+		old, _ := tn.before[object].(map[string]any)
+		c := effecttest.Change{Object: object, Fields: map[string]any{}}
+		for field, value := range now[object].(map[string]any) {
+			switch {
+			case cmp.Equal(old[field], value):
+			case field == "comments":
+				c.Comment = true
+			default:
+				c.Fields[field] = value
+			}
+		}
+		if c.Comment || len(c.Fields) > 0 {
+			all = append(all, c)
+		}
 	}
 	return all
 }
@@ -183,14 +197,14 @@ func graphCases() map[string]func(*testing.T, *tenant) effecttest.Case {
 	onAlert := func(action string, more map[string]any) func(*testing.T, *tenant) effecttest.Case {
 		return func(t *testing.T, tn *tenant) effecttest.Case {
 			input := maps.Clone(more)
-			input["alert"] = tn.alerts(t)[0].ID
+			input["alert"] = tn.openAlert(t).ID
 			return effecttest.Case{Action: tn.action(t, action), Input: input}
 		}
 	}
 	onIncident := func(action string, more map[string]any) func(*testing.T, *tenant) effecttest.Case {
 		return func(t *testing.T, tn *tenant) effecttest.Case {
 			input := maps.Clone(more)
-			input["incident"] = tn.incidents(t)[0].ID
+			input["incident"] = tn.openIncident(t).ID
 			return effecttest.Case{Action: tn.action(t, action), Input: input}
 		}
 	}
@@ -211,7 +225,11 @@ func graphCases() map[string]func(*testing.T, *tenant) effecttest.Case {
 		},
 		"alert.move, known incident": func(t *testing.T, tn *tenant) effecttest.Case {
 			a, target := strangers(t, tn)
-			return effecttest.Case{Action: tn.action(t, "alert.move"), Input: map[string]any{"alerts": []string{a}, "incident": target}}
+			return effecttest.Case{Action: tn.action(t, "alert.move"), Input: map[string]any{"alerts": []string{a}, "incident": target},
+				// The incident that loses the alert is known to Graph only.
+				Aside: func(object string) bool {
+					return strings.HasPrefix(object, "incidents/") && object != "incidents/"+target
+				}}
 		},
 		"incident.get":    onIncident("incident.get", map[string]any{"expand": "alerts"}),
 		"incident.alerts": onIncident("incident.alerts", map[string]any{}),
@@ -254,6 +272,9 @@ func TestActionsOnGraphKeepThePromisesOfTheirEffects(t *testing.T) {
 	}
 	for kind, behaviour := range behaviours {
 		for name, make := range graphCases() {
+			if kind == "otherwise" && !strings.ContainsAny(name, ", ") && !strings.HasSuffix(name, "update") && !strings.HasSuffix(name, "comment") && !strings.HasSuffix(name, "merge") {
+				continue // reads are the same in every world
+			}
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				effecttest.Run(t, func(t *testing.T) effecttest.Case {

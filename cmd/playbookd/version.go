@@ -25,7 +25,7 @@ type versionInfo struct {
 func version() versionInfo {
 	v := versionInfo{
 		Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		SQLite: store.SQLiteVersion(), Schema: store.SchemaVersion, Semantics: engine.Semantics,
+		SQLite: store.SQLiteVersion(), Schema: store.SchemaVersion(), Semantics: engine.Semantics,
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

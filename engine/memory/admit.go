@@ -10,100 +10,124 @@ import (
 	"github.com/playbookd/playbookd/engine"
 )
 
-// Admit implements [engine.Journal]. It works on a copy of what is remembered, which takes the
-// place of the original when all has gone well.
+// Admit implements [engine.Journal]. Each change that it makes comes with how to undo it, for the
+// case that a later one can't be made.
 func (j *Journal) Admit(ctx context.Context, a engine.Admission) (engine.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Receipt{}, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	next := j.state.clone()
-	receipt, err := next.admit(a)
-	if err != nil {
+	ad := admission{state: &j.state}
+	if err := ad.admit(a); err != nil {
+		for _, undo := range slices.Backward(ad.undo) {
+			undo()
+		}
 		return engine.Receipt{}, fmt.Errorf("admit: %w", err)
 	}
-	j.state = next
-	return receipt, nil
+	return ad.receipt, nil
 }
 
-// clone copies the indexes. Runs are shared: admitting adds some and changes none.
-func (s state) clone() state {
-	s.events, s.runs = slices.Clip(s.events), slices.Clip(s.runs)
-	s.byEvent, s.byRun, s.latest = maps.Clone(s.byEvent), maps.Clone(s.byRun), maps.Clone(s.latest)
-	s.documents, s.cursors, s.dedupe = maps.Clone(s.documents), maps.Clone(s.cursors), maps.Clone(s.dedupe)
-	return s
+// admission is one Admit in progress.
+type admission struct {
+	*state
+	receipt engine.Receipt
+	undo    []func()
 }
 
-func (s *state) admit(a engine.Admission) (engine.Receipt, error) {
-	var receipt engine.Receipt
-	if c := a.Cursor; c != nil {
-		if c.Source == "" {
-			return receipt, fmt.Errorf("position %q: the source has no name", c.Position)
+// put sets a key so that it can be undone.
+func put[K comparable, V any](ad *admission, m map[K]V, key K, value V) {
+	old, had := m[key]
+	m[key] = value
+	ad.undo = append(ad.undo, func() {
+		if had {
+			m[key] = old
+		} else {
+			delete(m, key)
 		}
-		if s.cursors[c.Source] != c.From {
-			return receipt, fmt.Errorf("source %q: position is %q, not %q: %w",
-				c.Source, s.cursors[c.Source], c.From, engine.ErrCursorMoved)
-		}
-		s.cursors[c.Source] = c.Position
+	})
+}
+
+// add appends to a list so that it can be undone.
+func add[V any](ad *admission, list *[]V, value V) {
+	*list = append(*list, value)
+	ad.undo = append(ad.undo, func() { *list = (*list)[:len(*list)-1] })
+}
+
+func (ad *admission) admit(a engine.Admission) error {
+	if err := ad.move(a.Cursor); err != nil {
+		return err
 	}
 	for digest, content := range a.Documents {
 		if err := checkDocument(digest, content); err != nil {
-			return receipt, err
+			return err
 		}
-		if _, ok := s.documents[digest]; !ok {
-			s.documents[digest] = append([]byte{}, content...)
+		if _, ok := ad.documents[digest]; !ok {
+			put(ad, ad.documents, digest, append([]byte{}, content...))
 		}
 	}
 	for _, p := range a.Events {
 		if err := checkPlanned(p); err != nil {
-			return receipt, fmt.Errorf("event %q: %w", p.Event.ID, err)
+			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
-		if err := s.event(p, a.Set.Members, &receipt); err != nil {
-			return receipt, fmt.Errorf("event %q: %w", p.Event.ID, err)
+		if err := ad.event(p, a.Set.Members); err != nil {
+			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
 	}
-	return receipt, nil
+	return nil
 }
 
-func (s *state) event(p engine.Planned, set []engine.SetMember, receipt *engine.Receipt) error {
-	if _, known := s.byEvent[p.Event.ID]; known {
-		receipt.Duplicates++
+func (ad *admission) move(c *engine.Cursor) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Source == "":
+		return fmt.Errorf("position %q: the source has no name", c.Position)
+	case ad.cursors[c.Source] != c.From:
+		return fmt.Errorf("source %q: position is %q, not %q: %w", c.Source, ad.cursors[c.Source], c.From, engine.ErrCursorMoved)
+	}
+	put(ad, ad.cursors, c.Source, c.Position)
+	return nil
+}
+
+func (ad *admission) event(p engine.Planned, set []engine.SetMember) error {
+	if _, known := ad.byEvent[p.Event.ID]; known {
+		ad.receipt.Duplicates++
 		return nil
 	}
-	receipt.Admitted++
+	ad.receipt.Admitted++
 	ev := event{Event: copyEvent(p.Event), set: slices.Clone(set), matches: slices.Clone(p.Matches)}
 	for _, planned := range p.Runs {
-		if repeated := s.repeats(planned); repeated != "" {
+		if repeated := ad.repeats(planned); repeated != "" {
 			ev.matches = suppress(ev.matches, planned.Run, repeated)
 			continue
 		}
-		if err := s.start(planned); err != nil {
+		if err := ad.start(planned); err != nil {
 			return fmt.Errorf("run %s: %w", planned.Run.ID, err)
 		}
-		receipt.Matched++
-		receipt.Started = append(receipt.Started, planned.Run.ID)
+		ad.receipt.Matched++
+		ad.receipt.Started = append(ad.receipt.Started, planned.Run.ID)
 	}
-	n := len(s.events)
-	s.events = append(s.events, ev)
-	s.byEvent[ev.ID] = n
+	n := len(ad.events)
+	add(ad, &ad.events, ev)
+	put(ad, ad.byEvent, ev.ID, n)
 	if ev.Object != "" {
-		s.latest[object{ev.Tenant, ev.Object}] = n
+		put(ad, ad.latest, object{ev.Tenant, ev.Object}, n)
 	}
 	return nil
 }
 
 // repeats tells which run a planned one would repeat, "" if none. Otherwise the planned run takes
 // the key.
-func (s *state) repeats(p engine.PlannedRun) engine.RunID {
+func (ad *admission) repeats(p engine.PlannedRun) engine.RunID {
 	if p.DedupeKey == "" {
 		return ""
 	}
 	k := dedupeKey{p.Run.Tenant, p.Run.Playbook, p.DedupeKey}
-	if d, used := s.dedupe[k]; used && p.Run.Created.Before(d.until) {
+	if d, used := ad.dedupe[k]; used && p.Run.Created.Before(d.until) {
 		return d.run
 	}
-	s.dedupe[k] = dedupe{until: plain(p.Run.Created.Add(p.DedupeWindow)), run: p.Run.ID}
+	put(ad, ad.dedupe, k, dedupe{until: plain(p.Run.Created.Add(p.DedupeWindow)), run: p.Run.ID})
 	return ""
 }
 
@@ -121,13 +145,13 @@ func suppress(matches []engine.Match, r engine.Run, repeated engine.RunID) []eng
 	return append(matches, m)
 }
 
-func (s *state) start(p engine.PlannedRun) error {
-	if _, ok := s.byRun[p.Run.ID]; ok {
+func (ad *admission) start(p engine.PlannedRun) error {
+	if _, ok := ad.byRun[p.Run.ID]; ok {
 		return fmt.Errorf("there is a run with this ID")
 	}
 	needed := slices.Sorted(maps.Values(p.Run.Lists))
 	for _, digest := range append(needed, p.Run.Digest) {
-		if _, ok := s.documents[digest]; !ok {
+		if _, ok := ad.documents[digest]; !ok {
 			return fmt.Errorf("document %q was never handed to the journal", digest)
 		}
 	}
@@ -136,8 +160,9 @@ func (s *state) start(p engine.PlannedRun) error {
 		return err
 	}
 	r := &run{Run: copyRun(p.Run), entries: copyEntries(p.Entries), writes: writes}
-	s.runs = append(s.runs, r)
-	s.byRun[r.ID] = r
+	add(ad, &ad.runs, r)
+	add(ad, &ad.open, r)
+	put(ad, ad.byRun, r.ID, r)
 	return nil
 }
 

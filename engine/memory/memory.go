@@ -25,10 +25,11 @@ type Journal struct {
 
 var _ engine.Journal = (*Journal)(nil)
 
-// state is all that is remembered. A method that may fail half-way works on a copy.
+// state is all that is remembered.
 type state struct {
 	events    []event
 	runs      []*run // in order of admission
+	open      []*run // those that were not over when they were last looked at
 	byEvent   map[string]int
 	byRun     map[engine.RunID]*run
 	latest    map[object]int
@@ -43,7 +44,7 @@ type event struct {
 	matches []engine.Match
 }
 
-// run is a run with its history. It is replaced as a whole, never changed.
+// run is a run with its history.
 type run struct {
 	engine.Run
 	entries []engine.Entry
@@ -114,12 +115,9 @@ func (j *Journal) Ready(ctx context.Context, now time.Time, limit int) ([]engine
 	type turn struct{ playbook, key string }
 	taken := map[turn]bool{}
 	var list []engine.Run
-	for _, r := range j.state.runs {
+	for _, r := range j.state.unfinished() {
 		if len(list) >= limit {
 			break
-		}
-		if r.State.Final() {
-			continue
 		}
 		t := turn{r.Playbook, r.Key}
 		if r.Key != "" && taken[t] {
@@ -133,6 +131,12 @@ func (j *Journal) Ready(ctx context.Context, now time.Time, limit int) ([]engine
 	return list, nil
 }
 
+// unfinished returns the runs that are not over, oldest first.
+func (s *state) unfinished() []*run {
+	s.open = slices.DeleteFunc(s.open, func(r *run) bool { return r.State.Final() })
+	return s.open
+}
+
 // NextWake implements [engine.Journal].
 func (j *Journal) NextWake(ctx context.Context) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
@@ -141,7 +145,7 @@ func (j *Journal) NextWake(ctx context.Context) (time.Time, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var next time.Time
-	for _, r := range j.state.runs {
+	for _, r := range j.state.unfinished() {
 		if r.State == engine.Waiting && (next.IsZero() || r.Wake.Before(next)) {
 			next = r.Wake
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -35,7 +36,8 @@ func (s *Server) copies(from map[string]*entry) []Document {
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.store.settle(now)
-	rows := newest(from, now)
+	rows := shown(from, now)
+	newestFirst(rows)
 	out := make([]Document, len(rows))
 	for i, e := range rows {
 		out[i] = e.doc.clone()
@@ -143,12 +145,11 @@ func (s *Server) fill(docs Documents, generated bool) error {
 func (s *Server) delays(id string) (visible, evidence time.Duration) {
 	hash := fnv.New64a()
 	fmt.Fprintf(hash, "%d/%s", s.opts.Seed, id)
-	n := hash.Sum64()
-	part := func(shift uint) float64 { return float64(n>>shift&0xffff) / 0x10000 }
-	if part(0) >= s.opts.Late.Share {
+	rng := rand.New(rand.NewPCG(hash.Sum64(), 0x1a7e))
+	if rng.Float64() >= s.opts.Late.Share {
 		return 0, 0
 	}
-	return time.Duration(part(16) * float64(s.opts.Late.Visible)), time.Duration(part(32) * float64(s.opts.Late.Evidence))
+	return time.Duration(rng.Float64() * float64(s.opts.Late.Visible)), time.Duration(rng.Float64() * float64(s.opts.Late.Evidence))
 }
 
 // arrive puts an alert into the store, its evidence held back until its time. An incident it names is made if

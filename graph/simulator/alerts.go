@@ -6,11 +6,11 @@ import (
 
 func listAlerts(x *exchange) (reply, error) {
 	res := x.s.alerts
-	return x.page(res, newest(x.s.store.alerts, x.now), "security/alerts_v2", res.documented)
+	return x.page(res, shown(x.s.store.alerts, x.now), "security/alerts_v2", res.documented)
 }
 
 func countAlerts(x *exchange) (reply, error) {
-	return x.total(x.s.alerts, newest(x.s.store.alerts, x.now))
+	return x.total(x.s.alerts, shown(x.s.store.alerts, x.now))
 }
 
 func getAlert(x *exchange) (reply, error) {

@@ -322,3 +322,22 @@ func TestThrottlingCountsPerMinute(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAssertionMayBeReplayedWhenTheKnobSaysSo(t *testing.T) {
+	t.Parallel()
+	certificate, key := clientCertificate(t)
+	sum := sha256.Sum256(certificate.Raw)
+	for allowed, want := range map[bool]int{true: 200, false: 401} {
+		tn := inProcess(t, simulator.Options{Behaviour: simulator.Behaviour{AllowAssertionReplay: allowed}, Clients: []simulator.Client{
+			{ID: simulator.DefaultClient, Secret: simulator.DefaultSecret, Certificates: []*x509.Certificate{certificate}}}})
+		assertion := jwt(t, key, map[string]any{"alg": "PS256", "x5t#S256": base64.StdEncoding.EncodeToString(sum[:])},
+			map[string]any{"aud": tn.base + "/" + simulator.DefaultTenant + "/v2.0", "iss": simulator.DefaultClient, "sub": simulator.DefaultClient,
+				"jti": "1", "exp": time.Now().Add(time.Minute).Unix()})
+		if first := tn.askToken(assertionForm(assertion)); first.status != 200 {
+			t.Errorf("first use: %d %s", first.status, first.text)
+		}
+		if second := tn.askToken(assertionForm(assertion)); second.status != want {
+			t.Errorf("allowed %v: the second use answers %d", allowed, second.status)
+		}
+	}
+}

@@ -175,7 +175,7 @@ func TestMoveWithoutTargetMakesANewIncidentEachTime(t *testing.T) {
 			t.Errorf("%s after the move: %v", id, alert)
 		}
 	}
-	if got := tn.want(200, "GET", "/security/incidents/"+first+"/alerts", nil).ids(t); !slices.Equal(got, []string{"a1", "a2"}) {
+	if got := tn.want(200, "GET", "/security/incidents/"+first+"/alerts", nil).ids(t); !slices.Equal(got, []string{"a2", "a1"}) {
 		t.Errorf("alerts of the new incident: %v", got)
 	}
 	if got := tn.Incident(first)["severity"]; got != "high" {

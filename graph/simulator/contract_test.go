@@ -67,6 +67,7 @@ func TestEveryErrorHasTheShapeOfThePublicSchema(t *testing.T) {
 		{400, "BadRequest", "PATCH", "/security/alerts_v2/a1", `["x"]`, nil},
 		{400, "BadRequest", "PATCH", "/security/alerts_v2/a1", `{} {}`, nil},
 		{400, "InvalidRequestBody", "PATCH", "/security/alerts_v2/a1", map[string]any{"title": "x"}, nil},
+		{400, "BadRequest", "GET", tn.base + "/beta/security/alerts_v2", nil, nil},
 		{401, "InvalidAuthenticationToken", "GET", "/security/alerts_v2", nil, []string{"Authorization", ""}},
 		{401, "InvalidAuthenticationToken", "GET", "/security/alerts_v2", nil, []string{"Authorization", "Bearer a.b.c"}},
 		{401, "InvalidAuthenticationToken", "GET", "/security/alerts_v2", nil, []string{"Authorization", "Bearer x"}},

@@ -77,11 +77,11 @@ func (g *generator) ipEvidence(s scene) []any {
 func (s scene) deviceFields() map[string]any {
 	loggedOn := []any{}
 	if s.who.account != "" {
-		loggedOn = append(loggedOn, map[string]any{"accountName": s.who.account, "domainName": "FABRIKAM"})
+		loggedOn = append(loggedOn, map[string]any{"accountName": s.who.account, "domainName": "HARBOUR"})
 	}
 	return map[string]any{
 		"mdeDeviceId": s.where.id, "azureAdDeviceId": s.where.entraID, "hostName": s.where.host,
-		"deviceDnsName": s.where.host + "." + mailDomain, "dnsDomain": mailDomain, "ntDomain": "FABRIKAM",
+		"deviceDnsName": s.where.host + "." + mailDomain, "dnsDomain": mailDomain, "ntDomain": "HARBOUR",
 		"osPlatform": s.where.os, "osBuild": s.where.build, "version": "Other", "healthStatus": "active", "riskScore": "medium",
 		"rbacGroupId": 12, "rbacGroupName": s.where.group, "onboardingStatus": "onboarded", "defenderAvStatus": "updated",
 		"ipInterfaces": []any{s.where.ip}, "lastIpAddress": s.where.ip, "lastExternalIpAddress": nil,
@@ -91,7 +91,7 @@ func (s scene) deviceFields() map[string]any {
 }
 
 func (p person) userAccount() map[string]any {
-	return map[string]any{"accountName": p.account, "domainName": "FABRIKAM", "userSid": p.sid, "azureAdUserId": p.id,
+	return map[string]any{"accountName": p.account, "domainName": "HARBOUR", "userSid": p.sid, "azureAdUserId": p.id,
 		"userPrincipalName": p.upn, "displayName": p.name, "activeDirectoryObjectGuid": nil, "tenantId": nil, "resourceAccessEvents": []any{}}
 }
 

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"io"
 	"maps"
 	"slices"
 )
@@ -46,10 +47,18 @@ func Routes() []Route {
 
 func Glob(pattern, text string) bool { return glob(pattern, text) }
 
+// LoadWithin is Load with smaller limits.
+func LoadWithin(r io.Reader, bytes int64, documents int) (Documents, error) {
+	return load(r, loadLimits{bytes, documents})
+}
+
 const (
-	MaxFaultBytes = maxFaultBytes
-	MaxFaults     = maxFaults
-	MaxFaultDelay = maxFaultDelay
-	MaxBodyBytes  = maxBodyBytes
-	MaxCorrelated = maxCorrelated
+	MaxRequestLog  = maxRequestLog
+	MaxClientReqID = maxClientReqID
+	MaxTokenBytes  = maxTokenBytes
+	MaxFaultBytes  = maxFaultBytes
+	MaxFaults      = maxFaults
+	MaxFaultDelay  = maxFaultDelay
+	MaxBodyBytes   = maxBodyBytes
+	MaxCorrelated  = maxCorrelated
 )

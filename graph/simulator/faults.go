@@ -41,8 +41,10 @@ type Fault struct {
 	Code       string // error code of the answer; empty: the usual one of the status
 	RetryAfter string // Retry-After header, as it stands
 	Delay      time.Duration
-	Drop       bool   // close the connection instead of answering
-	When       string // Before or After
+	// Drop closes the connection instead of answering. Over TCP, Go's own client repeats a dropped GET by itself
+	// when the connection had served before: use Times to drop that one too.
+	Drop bool
+	When string // Before or After
 }
 
 // faultFile is the JSON form of a Fault.

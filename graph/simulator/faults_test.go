@@ -265,7 +265,7 @@ func TestListenersEndAndLogNothingSecret(t *testing.T) {
 	if strings.Contains(log.String(), simulator.DefaultSecret) || strings.Contains(log.String(), string(body[:60])) || !strings.Contains(log.String(), "oauth2") {
 		t.Errorf("log: %s", log.String())
 	}
-	if _, err := s.Start("256.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "choose another address") {
+	if _, err := s.Start("127.0.0.1:99999"); err == nil || !strings.Contains(err.Error(), "choose another address") {
 		t.Errorf("an impossible address: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 const (
 	fullWeek        = 20   // alerts from which on every special case is present
 	firstIncidentID = 4201 // incidents are numbered from here
+	stepApart       = 17 * time.Minute
 )
 
 // Generation says what to invent.
@@ -162,7 +163,11 @@ func (g *generator) ordinary(n int) {
 		if g.rng.IntN(4) == 0 {
 			size = min(n, 2+g.rng.IntN(3))
 		}
-		g.incident(st, size, g.Start.Add(-g.Span).Add(time.Duration(g.rng.Int64N(int64(g.Span+g.Ahead)))))
+		at := g.Start.Add(-g.Span).Add(time.Duration(g.rng.Int64N(int64(g.Span + g.Ahead))))
+		if end := g.Start.Add(g.Ahead - time.Duration(size)*stepApart); at.After(end) {
+			at = end // the whole incident lies within the time asked for
+		}
+		g.incident(st, size, at)
 		n -= size
 		last = &st
 	}
@@ -177,7 +182,7 @@ func (g *generator) incident(first story, size int, at time.Time) {
 		if i > 0 {
 			st = pick(g.rng, ordinaryStories())
 		}
-		s := g.scene(st, at.Add(time.Duration(i)*17*time.Minute))
+		s := g.scene(st, at.Add(time.Duration(i)*stepApart))
 		s.who, s.where = base.who, base.where
 		alerts = append(alerts, g.alert(st, s))
 	}

@@ -7,11 +7,11 @@ import (
 
 func listIncidents(x *exchange) (reply, error) {
 	res := x.s.incidents
-	return x.page(res, newest(x.s.store.incidents, x.now), "security/incidents", res.documented)
+	return x.page(res, shown(x.s.store.incidents, x.now), "security/incidents", res.documented)
 }
 
 func countIncidents(x *exchange) (reply, error) {
-	return x.total(x.s.incidents, newest(x.s.store.incidents, x.now))
+	return x.total(x.s.incidents, shown(x.s.store.incidents, x.now))
 }
 
 func getIncident(x *exchange) (reply, error) {

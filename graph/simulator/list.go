@@ -145,11 +145,12 @@ func (x *exchange) page(res *resource, rows []*entry, context string, documented
 	return x.json(http.StatusOK, nil, body), nil
 }
 
-// choose filters and orders.
+// choose filters, then orders what is left: a poll for the latest few does not sort everything.
 func (o listOptions) choose(rows []*entry) []*entry {
 	if o.filter != nil {
 		rows = slices.DeleteFunc(rows, func(e *entry) bool { return !o.filter.Match(e.doc) })
 	}
+	newestFirst(rows)
 	if o.order != nil {
 		slices.SortStableFunc(rows, func(a, b *entry) int { return o.order.Compare(a.doc, b.doc) })
 	}

@@ -10,29 +10,42 @@ import (
 	"time"
 )
 
+// loadLimits bound an export.
+type loadLimits struct {
+	bytes     int64
+	documents int
+}
+
+// exportLimits are the limits of Load.
+func exportLimits() loadLimits {
+	return loadLimits{bytes: MaxExportBytes, documents: MaxExportDocuments}
+}
+
 // Limits of a loaded export.
 const (
-	maxLoadBytes = 256 << 20
-	maxDocuments = 200_000
+	MaxExportBytes     = 256 << 20
+	MaxExportDocuments = 200_000
 )
 
 // Load reads an export of Graph: list answers (objects with "value"), arrays, single objects or JSON lines, and
 // any sequence of these. Alerts are told from incidents by @odata.type, by their properties, or by the
 // @odata.context around them. Alerts inside an incident ($expand=alerts) are taken out of it. A document that
 // occurs twice is kept as it was last.
-func Load(r io.Reader) (Documents, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxLoadBytes+1))
+func Load(r io.Reader) (Documents, error) { return load(r, exportLimits()) }
+
+func load(r io.Reader, limits loadLimits) (Documents, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limits.bytes+1))
 	if err != nil {
 		return Documents{}, fmt.Errorf("read export: %w", err)
 	}
-	if len(data) > maxLoadBytes {
-		return Documents{}, fmt.Errorf("the export is larger than %d bytes: split it, or export a shorter period", maxLoadBytes)
+	if int64(len(data)) > limits.bytes {
+		return Documents{}, fmt.Errorf("the export is larger than %d bytes: split it, or export a shorter period", limits.bytes)
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return Documents{}, errors.New("the export is UTF-16: save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)")
 	}
 	data = bytes.TrimPrefix(data, []byte{0xef, 0xbb, 0xbf})
-	l := loader{data: data, alertAt: map[string]int{}, incidentAt: map[string]int{}}
+	l := loader{data: data, limits: limits, alertAt: map[string]int{}, incidentAt: map[string]int{}}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	for {
@@ -59,6 +72,7 @@ func Load(r io.Reader) (Documents, error) {
 // loader collects documents.
 type loader struct {
 	data                []byte
+	limits              loadLimits
 	out                 Documents
 	alertAt, incidentAt map[string]int
 	lists               bool // a list was seen, though it may have been empty
@@ -109,8 +123,8 @@ func (l *loader) document(doc Document, context, where string) error {
 	if err := checkDocument(doc); err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	if len(l.out.Alerts)+len(l.out.Incidents) >= maxDocuments {
-		return fmt.Errorf("%s: more than %d documents: export a shorter period", where, maxDocuments)
+	if len(l.out.Alerts)+len(l.out.Incidents) >= l.limits.documents {
+		return fmt.Errorf("%s: more than %d documents: export a shorter period", where, l.limits.documents)
 	}
 	if kind == "alert" {
 		l.out.Alerts = keep(l.out.Alerts, l.alertAt, doc)

@@ -166,6 +166,8 @@ func (s *Server) begin(r *http.Request) (*exchange, *Fault) {
 	x := &exchange{s: s, r: r, now: time.Now(), requestID: s.uuid(), path: r.URL.Path}
 	if rest, ok := cutPrefixFold(r.URL.Path, versionPrefix); ok {
 		x.graph, x.path = true, rest
+	} else if _, beta := cutPrefixFold(r.URL.Path, "/beta/"); beta {
+		x.graph = true // no such version here, but the refusal has the shape of Graph
 	}
 	x.clientRequestID = r.Header.Get("client-request-id")
 	if x.clientRequestID == "" || len(x.clientRequestID) > maxClientReqID {

@@ -84,26 +84,33 @@ func (st *store) touch(e *entry, now time.Time) time.Time {
 // visible finds a document the outside can see.
 func (e *entry) visible(now time.Time) bool { return e != nil && !e.visibleAt.After(now) }
 
-// newest lists the visible documents, the newest first, as the service does without $orderby.
-func newest(from map[string]*entry, now time.Time) []*entry {
+// shown lists the visible documents, in no order.
+func shown(from map[string]*entry, now time.Time) []*entry {
+	rows := make([]*entry, 0, len(from))
+	for _, e := range from {
+		if e.visible(now) {
+			rows = append(rows, e)
+		}
+	}
+	return rows
+}
+
+// newestFirst sorts as the service does without $orderby.
+func newestFirst(rows []*entry) {
 	type keyed struct {
 		*entry
 		created time.Time
 	}
-	rows := make([]keyed, 0, len(from))
-	for _, e := range from {
-		if e.visible(now) {
-			rows = append(rows, keyed{e, e.doc.at("createdDateTime")})
-		}
+	keys := make([]keyed, len(rows))
+	for i, e := range rows {
+		keys[i] = keyed{e, e.doc.at("createdDateTime")}
 	}
-	slices.SortFunc(rows, func(a, b keyed) int {
+	slices.SortFunc(keys, func(a, b keyed) int {
 		return cmp.Or(b.created.Compare(a.created), cmp.Compare(b.seq, a.seq))
 	})
-	out := make([]*entry, len(rows))
-	for i, row := range rows {
-		out[i] = row.entry
+	for i, key := range keys {
+		rows[i] = key.entry
 	}
-	return out
 }
 
 // alertsOf lists the visible alerts of an incident, in order of arrival.

@@ -7,7 +7,7 @@ import (
 )
 
 // mailDomain is the invented organisation's domain; ".example" can never be anybody's.
-const mailDomain = "fabrikam-energy.example"
+const mailDomain = "harbourlight.example"
 
 // person is an invented employee.
 type person struct {
@@ -33,10 +33,11 @@ func newWorld(rng *mathrand.Rand) world {
 	names := []string{"Amara Okafor", "Jonas Lindqvist", "Mei Tanaka", "Lucía Romero", "Piotr Zieliński", "Fatima al-Rashid",
 		"Tom Becker", "Chloé Girard", "Ravi Menon", "Ingrid Solberg", "Daniel Osei", "Yuki Mori", "Elena Petrova", "Noah Fischer",
 		"Sofia Marques", "Liam O'Brien", "Hana Novák", "Mateo Silva", "Zara Haddad", "Oskar Nyström"}
+	domain := fmt.Sprintf("S-1-5-21-%d-%d-%d", rng.Uint32(), rng.Uint32(), rng.Uint32())
 	for i, name := range names {
 		account := accountName(name)
 		w.people = append(w.people, person{name: name, account: account, upn: account + "@" + mailDomain,
-			id: seededUUID(rng), sid: fmt.Sprintf("S-1-5-21-%d-%d-%d-%d", rng.Uint32(), rng.Uint32(), rng.Uint32(), 1100+i)})
+			id: seededUUID(rng), sid: fmt.Sprintf("%s-%d", domain, 1100+i)})
 	}
 	systems := []struct {
 		prefix, os, group string

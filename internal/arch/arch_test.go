@@ -16,12 +16,14 @@ const module = "github.com/playbookd/playbookd"
 // arrows says which of our packages each package may import. A package that is not listed here
 // has no place in the architecture yet: give it one, and write down why in docs/architecture.md.
 var arrows = map[string][]string{
-	"internal/arch":     {},
-	"internal/diag":     {},
-	"internal/secret":   {},
-	"internal/guard":    {},
-	"internal/document": {"internal/diag"},
-	"internal/config":   {"internal/diag", "internal/document", "internal/secret", "graph"},
+	"internal/arch":      {},
+	"internal/diag":      {},
+	"internal/secret":    {},
+	"internal/guard":     {},
+	"internal/document":  {"internal/diag"},
+	"internal/reconcile": {"engine", "actions"},
+	"internal/sandbox":   {"*"},
+	"internal/config":    {"internal/diag", "internal/document", "internal/secret", "graph"},
 
 	"graph":                 {},
 	"graph/simulator":       {"graph/simulator/odata"},

@@ -24,6 +24,7 @@ const (
 	DefaultFirst     = 24 * time.Hour
 	DefaultOverlap   = 15 * time.Minute
 	MinOverlap       = time.Minute
+	MaxFirst         = 3650 * 24 * time.Hour
 	MaxLookBack      = 30 * 24 * time.Hour
 	DefaultSweep     = 24 * time.Hour
 	DefaultSweepBack = 48 * time.Hour

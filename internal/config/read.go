@@ -144,7 +144,7 @@ func (w *walker) tenant(c *Config, name string, n *document.Node) {
 		"authority":  w.https(&t.Authority),
 		"ca":         w.path(&t.CAFile),
 		"budgets":    func(n *document.Node) { w.budgets(t.Budgets, n) },
-		"first":      w.span(&t.First, time.Minute, MaxLookBack),
+		"first":      w.span(&t.First, time.Minute, MaxFirst),
 		"overlap":    w.span(&t.Overlap, MinOverlap, MaxLookBack),
 		"sweep": func(n *document.Node) {
 			w.object(n, keys{"every": w.span(&t.SweepEvery, MinSweep, MaxLookBack), "back": w.span(&t.SweepBack, MinSweep, MaxLookBack)})

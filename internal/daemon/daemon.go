@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 			d = nil
 		}
 	}()
-	if d.secrets, err = secret.NewStore(o.Config.Secrets, o.Log); err != nil {
+	if d.secrets, err = secret.NewStore(secretSources(o.Config), o.Log); err != nil {
 		return d, err
 	}
 	d.log = slog.New(secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()))

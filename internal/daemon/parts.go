@@ -1,20 +1,26 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/actions/builtin"
+	"github.com/playbookd/playbookd/actions/notify"
 	"github.com/playbookd/playbookd/graph"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/guard"
 	"github.com/playbookd/playbookd/internal/secret"
 )
+
+// maxIdleConns is how many connections to one host are kept for the next request.
+const maxIdleConns = 64
 
 // newClient makes the Graph client of a tenant.
 func newClient(t config.Tenant, scrub *secret.Scrubber, log *slog.Logger) (*graph.Client, error) {
@@ -84,7 +90,10 @@ func transportFor(caFile string) (http.RoundTripper, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("ca: %s holds no PEM certificate", caFile)
 	}
-	return graph.NewTransport(pool), nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	transport.MaxIdleConnsPerHost = maxIdleConns
+	return transport, nil
 }
 
 // newRegistry makes the actions, with what they need to act.
@@ -95,17 +104,27 @@ func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *se
 	if err := policy.Check(); err != nil {
 		return nil, fmt.Errorf("outbound: %w", err)
 	}
-	channels := map[string]builtin.Channel{}
+	var channels []notify.Channel
 	for name, ch := range c.Channels {
-		channels[name] = builtin.Channel{Kind: ch.Kind, URL: ch.URL}
+		// The name of a channel's secret can't be the name of one of the configuration's own.
+		channels = append(channels, notify.Channel{Name: name, Kind: notify.Kind(ch.Kind), URL: actions.NewSecretRef("channel/" + name)})
 	}
 	return actions.NewRegistry(builtin.Actions(builtin.Deps{
-		Graph: func(tenant string) (*graph.Client, error) {
+		Graph: func(tenant string) (builtin.GraphClient, error) {
 			if client := clients[tenant]; client != nil {
 				return client, nil
 			}
-			return nil, errors.New("no tenant " + tenant + " is configured")
+			return nil, errors.New("it is not in the configuration")
 		},
 		HTTP: guard.Client(policy), Secrets: secrets, Channels: channels,
 	})...), nil
+}
+
+// secretSources are the secrets that the configuration names, and those of its channels.
+func secretSources(c *config.Config) map[string]secret.Source {
+	all := maps.Clone(c.Secrets)
+	for name, ch := range c.Channels {
+		all["channel/"+name] = ch.URL
+	}
+	return all
 }

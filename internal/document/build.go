@@ -203,15 +203,21 @@ func (n *Node) resolveNumber() *diag.Finding {
 // checkComment finds a text that was cut off by what its author did not mean as a comment: a bracket or an
 // expression is still open, and the next thing on the line is a #.
 func (b *builder) checkComment(n *Node) {
+	if !open(n.Text) {
+		return
+	}
 	last := n.OffsetPos(utf8.RuneCountInString(n.Text) - 1)
-	rest := runesFrom(b.doc.Line(last.Line), last.Column)
-	trimmed := strings.TrimLeft(rest, " \t")
-	if !strings.HasPrefix(trimmed, "#") || !open(n.Text) {
+	line := b.doc.characters(last.Line)
+	at := min(last.Column, len(line))
+	for at < len(line) && (line[at] == ' ' || line[at] == '\t') {
+		at++
+	}
+	if at >= len(line) || line[at] != '#' {
 		return
 	}
 	pos := last
-	pos.Column += 1 + utf8.RuneCountInString(rest) - utf8.RuneCountInString(trimmed)
-	b.findings = append(b.findings, b.doc.Finding(codeComment, diag.Error, pos, utf8.RuneCountInString(trimmed),
+	pos.Column = at + 1
+	b.findings = append(b.findings, b.doc.Finding(codeComment, diag.Error, pos, len(line)-at,
 		"a space and # start a comment, so this is not part of the text before it",
 		"put quotes around the whole text, or write it as a block after >"))
 }
@@ -221,17 +227,6 @@ func open(s string) bool {
 	return strings.Count(s, "(") > strings.Count(s, ")") ||
 		strings.Count(s, "[") > strings.Count(s, "]") ||
 		strings.Count(s, "{") > strings.Count(s, "}")
-}
-
-// runesFrom drops the first n characters of a line.
-func runesFrom(line string, n int) string {
-	for i := range line {
-		if n == 0 {
-			return line[i:]
-		}
-		n--
-	}
-	return ""
 }
 
 // quoteShort quotes at most 60 characters.

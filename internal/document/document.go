@@ -114,6 +114,7 @@ type Document struct {
 	Root *Node // nil if the text is not YAML
 
 	lines []string
+	runes [][]rune // the lines again, to count in characters without counting from the start each time
 }
 
 // Line returns a line of the source, counted from 1, without its line break; "" if there is no such line.

@@ -46,7 +46,7 @@ func (n *Node) span(offset, length int) int {
 	if end.Line == start.Line {
 		return max(1, end.Column-start.Column+1)
 	}
-	return max(1, utf8.RuneCountInString(n.doc.Line(start.Line))-start.Column+1)
+	return max(1, len(n.doc.characters(start.Line))-start.Column+1)
 }
 
 // scalarLength is how many characters a scalar takes on its first line, quotes included.
@@ -59,7 +59,7 @@ func (d *Document) scalarLength(n *Node) int {
 	for _, r := range n.Text {
 		pos := t.next(r)
 		if pos.Line != n.Pos.Line {
-			return max(1, utf8.RuneCountInString(d.Line(n.Pos.Line))-n.Pos.Column+1)
+			return max(1, len(d.characters(n.Pos.Line))-n.Pos.Column+1)
 		}
 		end = pos
 	}
@@ -95,7 +95,7 @@ func newTracer(n *Node) *tracer {
 	case Literal, Folded:
 		t.line, t.col = t.line+1, 0
 	}
-	t.text = []rune(t.doc.Line(t.line))
+	t.text = t.doc.characters(t.line)
 	return t
 }
 
@@ -207,5 +207,5 @@ func (t *tracer) advance(r rune, width int) {
 		return
 	}
 	t.line, t.col = t.line+1, 0
-	t.text = []rune(t.doc.Line(t.line))
+	t.text = t.doc.characters(t.line)
 }

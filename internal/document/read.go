@@ -27,6 +27,10 @@ func Read(file string, src []byte) (*Document, diag.Findings) {
 	if f, ok := d.checkText(src); !ok {
 		return d, diag.Findings{f}
 	}
+	d.runes = make([][]rune, len(d.lines))
+	for i, line := range d.lines {
+		d.runes[i] = []rune(line)
+	}
 	top, findings := d.parse(src)
 	if top == nil {
 		return d, findings
@@ -35,6 +39,14 @@ func Read(file string, src []byte) (*Document, diag.Findings) {
 	d.Root = b.node(top, 1)
 	b.findings.Sort()
 	return d, b.findings
+}
+
+// characters is a line as characters.
+func (d *Document) characters(line int) []rune {
+	if line < 1 || line > len(d.runes) {
+		return nil
+	}
+	return d.runes[line-1]
 }
 
 // splitLines cuts the source at LF, dropping the CR of a CRLF.

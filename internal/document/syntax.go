@@ -34,7 +34,11 @@ func (d *Document) syntax(src []byte, err error) diag.Finding {
 	// Errors of the grammar, unlike those of the scanner, are reported with the line where the surrounding
 	// block starts. The line that breaks it is the first that the text cannot be read up to.
 	if strings.HasPrefix(message, "did not find expected") {
-		line = d.firstBad(src, line)
+		line = max(line, d.firstBad(src))
+	}
+	// The scanner's report of an open quote is right except on the first line, which it takes for none.
+	if strings.HasPrefix(message, "found unexpected end of stream") && d.firstBad(src) == 1 {
+		line = 1
 	}
 	line = min(max(line, 1), max(len(d.lines), 1))
 	text := d.Line(line)
@@ -74,7 +78,7 @@ func tabIn(line string) (column int, ok bool) {
 
 // firstBad searches for the line that breaks the grammar by reading ever better chosen beginnings of the text:
 // with low lines it can be read, with high lines it cannot.
-func (d *Document) firstBad(src []byte, reported int) int {
+func (d *Document) firstBad(src []byte) int {
 	ends := make([]int, 0, len(d.lines))
 	for i, c := range src {
 		if c == '\n' {
@@ -93,7 +97,7 @@ func (d *Document) firstBad(src []byte, reported int) int {
 			high = mid
 		}
 	}
-	return max(high, reported)
+	return high
 }
 
 // readable reports whether a text is YAML.
@@ -168,6 +172,8 @@ func plainWords(message string) string {
 		return "a text cannot start with this character"
 	case strings.HasPrefix(message, "could not find expected ':'"):
 		return "a colon is missing after a key"
+	case strings.HasPrefix(message, "did not find expected node content"):
+		return "a value is expected here"
 	case strings.HasPrefix(message, "found unexpected end of stream"):
 		return "the text ends inside quotes"
 	}

@@ -31,8 +31,8 @@ type variable struct {
 
 // predicate is a loop that the current node is inside of.
 type predicate struct {
-	item   Type
-	reduce bool
+	item Type
+	form string // any, map …
 }
 
 func newChecker(t *tree, env *Env) *checker {
@@ -176,12 +176,13 @@ func (c *checker) pointer(n *ast.PointerNode) Type {
 	switch {
 	case n.Name == "":
 		return top.item
-	case n.Name == "index":
+	case n.Name == "index" && (top.form == "map" || top.form == "reduce"):
 		return Int
-	case n.Name == "acc" && top.reduce:
+	case n.Name == "acc" && top.form == "reduce":
 		return Any
 	}
-	return c.fail(n, "# is the item, #index its number, #acc the value so far in reduce", "#%s is not known", clip(n.Name))
+	return c.fail(n, "# is the item; in map and reduce #index is its number, in reduce #acc the value so far",
+		"#%s is not known in %s", clip(n.Name), top.form)
 }
 
 // member types object.field and list[0]. It returns the constant path that leads here, if there is one.

@@ -16,7 +16,7 @@ func (c *checker) loop(n *ast.BuiltinNode) Type {
 		return Any
 	}
 	if list.kind != kindAny && list.kind != kindNil && list.kind != kindList {
-		return c.fail(n, mendWant(List(Any), list), "%s needs a list, this is %s", n.Name, list.brief())
+		return c.fail(n.Arguments[0], mendWant(List(Any), list), "%s needs a list, this is %s", n.Name, list.brief())
 	}
 	item := list.item()
 	body := Any
@@ -44,7 +44,7 @@ func (c *checker) body(n *ast.BuiltinNode, p *ast.PredicateNode, item Type) (Typ
 			"the loops inside one another may take more than %d steps", MaxCost)
 		return Any, false
 	}
-	c.items = append(c.items, predicate{item: item, reduce: n.Name == "reduce"})
+	c.items = append(c.items, predicate{item: item, form: n.Name})
 	t := c.node(p.Node)
 	c.items = c.items[:len(c.items)-1]
 	c.cost = outer

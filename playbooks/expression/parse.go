@@ -142,6 +142,8 @@ func saySyntax(message string) (said, mend string) {
 		return "# and .field stand for the item of a list, and there is no list here", "use them inside any(list, …), all, filter, map …"
 	case strings.HasPrefix(message, "literal not terminated"):
 		return "a quote is not closed", ""
+	case strings.HasPrefix(message, `unexpected token Operator(":")`):
+		return "a colon is not expected here", "inside map, filter and their like, put an object in parentheses: ({…})"
 	case strings.HasPrefix(message, "unexpected token "):
 		what := strings.TrimPrefix(message, "unexpected token ")
 		if _, quoted, ok := strings.Cut(what, "("); ok {

@@ -100,8 +100,8 @@ func (r *run) translate(err error) error {
 }
 
 var (
-	conversionForm = regexp.MustCompile(`^interface conversion: interface \{\} is (\S+), not (\S+)$`)
-	operationForm  = regexp.MustCompile(`^invalid operation: (\S+) (\S+) (\S+)$`)
+	conversionForm = regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (.+)$`)
+	operationForm  = regexp.MustCompile(`^invalid operation: (.+?) ([-+*/%<>=]+) (.+)$`)
 )
 
 // sayFault says in the words of the language what the machine says in the words of Go.
@@ -141,9 +141,9 @@ func goType(t string) string {
 		return "text"
 	case "int", "int64", "float64":
 		return "a number"
-	case "[]interface", "[]interface{}", "[]int":
+	case "[]interface {}", "[]int":
 		return "a list"
-	case "map[string]interface", "map[string]interface{}":
+	case "map[string]interface {}":
 		return "an object"
 	case "time.Time":
 		return "a time"

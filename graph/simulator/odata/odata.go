@@ -35,7 +35,17 @@ const (
 
 // String names the kind as messages do.
 func (k Kind) String() string {
-	return [...]string{"null", "a string", "a number", "a boolean", "a timestamp"}[k]
+	switch k {
+	case String:
+		return "a string"
+	case Number:
+		return "a number"
+	case Bool:
+		return "a boolean"
+	case Time:
+		return "a timestamp"
+	}
+	return "null"
 }
 
 // Literal is a constant of a filter.

@@ -24,7 +24,7 @@ type token struct {
 	offset  int
 }
 
-// Words that are not names of properties.
+// The forms of words. A time is tried before a number, since it begins like one.
 var (
 	timeForm   = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,12})?)?(Z|[+-][0-9]{2}:[0-9]{2}))?`)
 	numberForm = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?`)

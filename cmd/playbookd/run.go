@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/watchlist"
+)
+
+type runFlags struct {
+	config, event, inputs, tenant, lists string
+	live                                 bool
+}
+
+func newRun(s *streams) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run PLAYBOOK", Short: "Run one playbook on one event, dry unless told otherwise", Args: cobra.ExactArgs(1),
+		Long: `Run decides about one event as the daemon would, and prints what the playbook did, or would do, and why. PLAYBOOK is a file,
+or the name of one of the configuration's playbooks.
+
+Without --live nothing is changed and nothing recorded: steps that only read are performed (with -c, against the configured
+tenant), of all others the journal shows what they would have been. With --live the run is recorded in the configured
+journal, which no daemon may hold meanwhile.
+
+Exit codes: 0 the run succeeded, 1 the event did not match or the run did not succeed, 2 the command could not do its work.`,
+		Example: "  playbookd run playbooks/close-noise.yaml --event alert.json\n  playbookd run close-noise --event alert.json -c playbookd.yaml --live",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.runOnce(cmd.Context(), args[0], f)
+		},
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration, for reading from Graph and for --live")
+	cmd.Flags().StringVar(&f.event, "event", "", "file with the alert, incident or event as JSON; - is standard input")
+	cmd.Flags().StringVar(&f.inputs, "inputs", "", "inputs of a manual trigger, as a JSON object")
+	cmd.Flags().StringVar(&f.tenant, "tenant", "", "tenant, if the configuration has several")
+	cmd.Flags().StringVar(&f.lists, "lists", "", "directory of the watchlists")
+	cmd.Flags().BoolVar(&f.live, "live", false, "do it")
+	return cmd
+}
+
+func (s *streams) runOnce(ctx context.Context, name string, f runFlags) error {
+	o := daemon.Once{Tenant: f.tenant, Inputs: []byte(f.inputs), Live: f.live}
+	var err error
+	if f.config != "" {
+		if o.Config, err = s.config(f.config); err != nil {
+			return err
+		}
+		o.Log = s.logger(o.Config)
+	}
+	if o.Event, err = s.event(f.event); err != nil {
+		return err
+	}
+	if o.Playbook, o.Lists, err = s.playbook(name, f.lists, o.Config); err != nil {
+		return err
+	}
+	result, err := daemon.RunOnce(ctx, o)
+	if err != nil {
+		return err
+	}
+	return s.printResult(result, f.live)
+}
+
+func (s *streams) event(file string) ([]byte, error) {
+	switch file {
+	case "":
+		return nil, nil
+	case "-":
+		return io.ReadAll(s.in)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("event: %s can't be read: %w", file, plainError(err))
+	}
+	return data, nil
+}
+
+// playbook finds a playbook by file, or by name among the configuration's.
+func (s *streams) playbook(name, listDir string, c *config.Config) (*playbooks.Playbook, *watchlist.Set, error) {
+	if listDir == "" && c != nil {
+		listDir = c.Lists
+	}
+	if src, err := os.ReadFile(name); err == nil {
+		if listDir == "" {
+			listDir = besideLists(name, false)
+		}
+		lists, findings := loadLists(listDir)
+		p, more := playbooks.Compile(name, src, daemon.Compiling(catalog(), lists, time.Now()))
+		return p, lists, s.refuse(append(findings, more...), name)
+	} else if c == nil || filepath.Ext(name) != "" {
+		return nil, nil, fmt.Errorf("playbook %s can't be read: %w", name, plainError(err))
+	}
+	set, lists, findings := daemon.Read(catalog(), c.Playbooks, c.Lists, time.Now())
+	if p, ok := set.Lookup(name); ok {
+		return p, lists, nil
+	}
+	if err := s.refuse(findings, name); err != nil {
+		return nil, nil, err
+	}
+	return nil, nil, fmt.Errorf("there is no playbook %q in %s", name, c.Playbooks)
+}
+
+func loadLists(dir string) (*watchlist.Set, diag.Findings) {
+	if dir == "" {
+		return nil, nil
+	}
+	return watchlist.Load(os.DirFS(dir), ".")
+}
+
+// refuse prints findings and turns errors among them into one.
+func (s *streams) refuse(findings diag.Findings, name string) error {
+	if len(findings) > 0 {
+		if err := diag.Render(s.err, findings, s.progress); err != nil {
+			return err
+		}
+	}
+	if findings.HasErrors() {
+		return fmt.Errorf("playbook %s has errors", name)
+	}
+	return nil
+}
+
+func (s *streams) printResult(r daemon.Result, live bool) error {
+	if r.Decision.Run == "" {
+		if s.json {
+			if err := s.printJSON(map[string]any{"decision": r.Decision}); err != nil {
+				return err
+			}
+			return found()
+		}
+		switch r.Decision.Verdict {
+		case engine.NotMatched:
+			fmt.Fprintf(s.out, "not matched: this was false: %s\n", plain(r.Decision.Detail, 300))
+		default:
+			fmt.Fprintf(s.out, "skipped, %s: %s\n", r.Decision.Reason, plain(r.Decision.Detail, 300))
+		}
+		return found()
+	}
+	rep := report(r.Loaded, []engine.Match{r.Decision})
+	if err := s.showRun(rep); err != nil {
+		return err
+	}
+	if !live && !s.json {
+		fmt.Fprintln(s.err, "\nThis was a dry run: what is marked dry was not done. With --live it would be.")
+	}
+	if rep.Run.State != engine.Succeeded {
+		return found()
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package journaltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+func looking() map[string]func(*testing.T, world) {
+	return map[string]func(*testing.T, world){
+		"what is not there is not found": func(t *testing.T, w world) {
+			if _, err := w.Load(t.Context(), "rnone"); !errors.Is(err, engine.ErrNotFound) {
+				t.Errorf("load: %v", err)
+			}
+			if _, err := w.Latest(t.Context(), "contoso", "alerts/none"); !errors.Is(err, engine.ErrNotFound) {
+				t.Errorf("latest: %v", err)
+			}
+		},
+		"of many IDs those that are known are told": func(t *testing.T, w world) {
+			var events []engine.Planned
+			var ids []string
+			want := map[string]bool{}
+			for i := range 1500 {
+				id := fmt.Sprint("e", i)
+				ids = append(ids, id)
+				if i%3 == 0 {
+					events = append(events, planned(event(id)))
+					want[id] = true
+				}
+			}
+			w.admit(admission(events...))
+			known, err := w.Known(t.Context(), ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, "known", known, want)
+			known, err = w.Known(t.Context(), nil)
+			if err != nil || len(known) != 0 {
+				t.Fatalf("of none: %v, %v", known, err)
+			}
+		},
+		"the latest version of an object is the one that was admitted last": func(t *testing.T, w world) {
+			v1, v2, other := event("v1"), event("v2"), event("other")
+			v1.Object, v2.Object, other.Object = "alerts/a", "alerts/a", "alerts/a"
+			v2.Occurred = at(-3600) // late to us, though it happened before
+			other.Tenant = "fabrikam"
+			w.admit(admission(planned(v1), planned(v2), planned(other)))
+			for tenant, want := range map[string]engine.Event{"contoso": v2, "fabrikam": other} {
+				got, err := w.Latest(t.Context(), tenant, "alerts/a")
+				if err != nil {
+					t.Fatal(err)
+				}
+				same(t, tenant, got, want)
+			}
+			w.admit(admission(planned(v1))) // a duplicate is not a new version
+			got, err := w.Latest(t.Context(), "contoso", "alerts/a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, "after a duplicate", got, v2)
+		},
+		"events without an object are versions of nothing": func(t *testing.T, w world) {
+			ev := event("e1")
+			ev.Object = ""
+			w.admit(admission(planned(ev)))
+			if _, err := w.Latest(t.Context(), ev.Tenant, ""); !errors.Is(err, engine.ErrNotFound) {
+				t.Fatal(err)
+			}
+		},
+		"writes since a time come oldest first": func(t *testing.T, w world) {
+			a, b := w.begin("e1", "triage"), w.begin("e2", "other")
+			w.append(engine.Append{Run: b.ID, State: engine.Ready, Writes: []engine.Write{
+				write(b, "alerts/x", at(3)), write(b, "alerts/x", at(1)), write(b, "alerts/y", at(1)),
+			}})
+			foreign := write(a, "alerts/x", at(2))
+			foreign.Tenant = "fabrikam"
+			w.append(engine.Append{Run: a.ID, State: engine.Ready, Writes: []engine.Write{
+				write(a, "alerts/x", at(2)), foreign,
+			}})
+			for since, want := range map[time.Time][]engine.Write{
+				{}:                              {write(b, "alerts/x", at(1)), write(a, "alerts/x", at(2)), write(b, "alerts/x", at(3))},
+				at(2):                           {write(a, "alerts/x", at(2)), write(b, "alerts/x", at(3))},
+				at(2).Add(time.Nanosecond):      {write(b, "alerts/x", at(3))},
+				at(3).Add(time.Nanosecond):      nil,
+				at(2).In(time.FixedZone("", 9)): {write(a, "alerts/x", at(2)), write(b, "alerts/x", at(3))},
+			} {
+				got, err := w.Writes(t.Context(), "contoso", "alerts/x", since)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(got) != 0 || len(want) != 0 {
+					same(t, fmt.Sprint("since ", since), got, want)
+				}
+			}
+		},
+		"who has given up is told so, and nothing happens": func(t *testing.T, w world) {
+			r := w.begin("e1", "triage")
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			calls := map[string]error{}
+			_, calls["Admit"] = w.Admit(ctx, admission(planned(event("e2"))))
+			calls["Append"] = w.Append(ctx, engine.Append{Run: r.ID, State: engine.Parked})
+			_, calls["Ready"] = w.Ready(ctx, at(0), 9)
+			_, calls["NextWake"] = w.NextWake(ctx)
+			_, calls["Load"] = w.Load(ctx, r.ID)
+			_, calls["Position"] = w.Position(ctx, "s")
+			_, calls["Known"] = w.Known(ctx, []string{"e1"})
+			_, calls["Latest"] = w.Latest(ctx, r.Tenant, r.Object)
+			_, calls["Writes"] = w.Writes(ctx, r.Tenant, r.Object, at(0))
+			for name, err := range calls {
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			same(t, "known", w.knows("e2"), false)
+			same(t, "run", w.load(r.ID).Run, r)
+		},
+	}
+}

@@ -1,0 +1,161 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/graph/simulator"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/demo"
+	"github.com/playbookd/playbookd/internal/reconcile"
+	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/store"
+)
+
+// daemonEnv makes the test binary a daemon: it names the configuration to serve.
+const daemonEnv = "PLAYBOOKD_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(daemonEnv); file != "" {
+		os.Exit(serve(file))
+	}
+	os.Exit(m.Run())
+}
+
+// serve runs a daemon until it has nothing left to do, then prints "settled", or until it is
+// told to stop.
+func serve(file string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	c, findings := config.Load(file)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := findings.Err(); err != nil {
+		log.Error("configuration", "err", err)
+		return 2
+	}
+	d, err := daemon.New(ctx, daemon.Options{Config: c, Log: log, NoListen: true})
+	if err != nil {
+		log.Error("daemon", "err", err)
+		return 2
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		settled := d.Settling()
+		for ctx.Err() == nil {
+			if done, _ := settled(ctx); done {
+				cancel()
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	if err := d.Run(ctx); err != nil {
+		log.Error("daemon", "err", err)
+		return 1
+	}
+	_, _ = os.Stdout.WriteString("settled")
+	return 0
+}
+
+// A daemon that is killed with SIGKILL at any moment and started again does all of its work, and
+// none of it twice.
+func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
+	t.Parallel()
+	kills := number(t, "PLAYBOOKD_KILLS", 12)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+
+	dir := t.TempDir()
+	// Slow answers spread the work over time, so that kills meet every stage of it; some answers
+	// are lost on top.
+	sim, err := simulator.New(simulator.Options{Seed: 3, Alerts: 80, Faults: []simulator.Fault{
+		{Method: "PATCH", Times: -1, Delay: 15 * time.Millisecond, When: simulator.After},
+		{Method: "POST", Path: "/v1.0/security/**", Times: -1, Delay: 15 * time.Millisecond, When: simulator.After},
+		{Method: "POST", Path: "/security/**", Every: 9, Times: 5, Drop: true, When: simulator.After},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := sim.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := sandbox.Write(dir, sandbox.Site{URL: l.URL, CA: l.CA, Hasty: true,
+		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for killed < kills {
+		if settled := life(t, file, time.Duration(rng.IntN(400))*time.Millisecond); settled {
+			break // the work was done before the kill
+		}
+		killed++
+	}
+	if killed < 3 {
+		t.Fatalf("the work was done after %d kills: the test no longer interrupts anything", killed)
+	}
+	if !life(t, file, 3*time.Minute) {
+		t.Fatal("the last daemon, which nobody killed, did not settle")
+	}
+
+	r, err := store.OpenReader(t.Context(), filepath.Join(dir, "data", daemon.DatabaseName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	attempts, err := demo.Attempts(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	effects := demo.Effects(sim)
+	for _, w := range reconcile.Compare(attempts, effects, nil) {
+		t.Error(w)
+	}
+	interrupted := 0
+	for _, a := range attempts {
+		if a.Interrupted {
+			interrupted++
+		}
+	}
+	counts, err := r.Counts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d kills, %d attempts of which %d were cut off, %d effects, runs %v", killed, len(attempts), interrupted, len(effects), counts)
+	if counts[engine.Succeeded] == 0 || counts[engine.Failed]+counts[engine.Parked]+counts[engine.Ready]+counts[engine.Waiting] > 0 {
+		t.Errorf("runs %v, want all succeeded", counts)
+	}
+	onlyNoiseWasClosed(t, sim)
+}
+
+// life starts a daemon and kills it after a while. It reports whether the daemon settled before.
+func life(t *testing.T, file string, after time.Duration) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond+after)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0]) // killed with SIGKILL when ctx ends
+	cmd.Env = append(os.Environ(), daemonEnv+"="+file)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	err := cmd.Run()
+	if err == nil {
+		return out.String() == "settled"
+	}
+	if ctx.Err() == nil {
+		t.Fatalf("the daemon ended by itself: %v\n%s", err, log.String())
+	}
+	return false
+}

@@ -1,0 +1,317 @@
+package playbooks_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/playbooks"
+)
+
+// compile reads a playbook that must be good, but for warnings.
+func compile(t *testing.T, src string) *playbooks.Playbook {
+	t.Helper()
+	p, findings := playbooks.Compile("test.yaml", []byte(src), options())
+	if p == nil {
+		t.Fatalf("findings:\n%s", render(t, findings))
+	}
+	return p
+}
+
+// codesOf reads a playbook and returns the codes of what is found, in order.
+func codesOf(t *testing.T, src string) string {
+	t.Helper()
+	_, findings := playbooks.Compile("test.yaml", []byte(src), options())
+	var codes []string
+	for _, f := range findings {
+		codes = append(codes, f.Code)
+	}
+	return strings.Join(codes, " ")
+}
+
+const nested = `
+name: nested
+triggers:
+  - poll: {resource: alerts, filter: "severity eq 'high'"}
+  - manual
+  - webhook: {path: edr, as: alert, auth: {hmac: edr_key}}
+steps:
+  - action: alert.list
+    on_error:
+      - stop: No list.
+  - if: len(ips(alert)) > 0
+    then:
+      - foreach: ips(alert)
+        as: ip
+        do:
+          - action: alert.list
+          - if: ip == "10.0.0.1"
+            stop: Ours.
+    else:
+      - fail: No address.
+  - set: {n: "${{ vars.n + 1 }}"}
+vars: {n: 0}
+`
+
+func TestPathsComeFromTheSyntaxTreeAlone(t *testing.T) {
+	t.Parallel()
+	var paths []string
+	var walk func([]playbooks.Step)
+	walk = func(steps []playbooks.Step) {
+		for _, s := range steps {
+			paths = append(paths, fmt.Sprintf("%s %T", s.Path, s.Body))
+			walk(s.OnError.Steps)
+			switch b := s.Body.(type) {
+			case *playbooks.Branch:
+				walk(b.Then)
+				walk(b.Else)
+			case *playbooks.Foreach:
+				walk(b.Do)
+			}
+		}
+	}
+	walk(compile(t, nested).Steps)
+	want := []string{
+		"steps/0 *playbooks.Act", "steps/0/on_error/0 *playbooks.Stop",
+		"steps/1 *playbooks.Branch", "steps/1/then/0 *playbooks.Foreach",
+		"steps/1/then/0/do/0 *playbooks.Act", "steps/1/then/0/do/1 *playbooks.Stop",
+		"steps/1/else/0 *playbooks.Fail", "steps/2 *playbooks.Assign",
+	}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Errorf("paths differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestTriggersNameTheirSources(t *testing.T) {
+	t.Parallel()
+	p := compile(t, nested)
+	var got []string
+	for _, trigger := range p.Triggers {
+		got = append(got, trigger.Source)
+	}
+	if diff := cmp.Diff([]string{"poll/alerts", "manual/nested", "webhook/edr"}, got); diff != "" {
+		t.Errorf("sources differ (-want +got):\n%s", diff)
+	}
+	if p.Subject != "alert" {
+		t.Errorf("subject is %q", p.Subject)
+	}
+	set := playbooks.NewSet(p)
+	if len(set.Listening("webhook/edr")) != 1 || len(set.Listening("webhook/other")) != 0 {
+		t.Error("the set listens to the wrong sources")
+	}
+}
+
+func TestWhatIsLeftOutHasAHarmlessDefault(t *testing.T) {
+	t.Parallel()
+	p := compile(t, "name: a\ntriggers:\n  - poll: {resource: alerts}\nsteps:\n  - foreach: ips(alert)\n    do:\n      - stop: \"${{ item }}\"\n")
+	loop := p.Steps[0].Body.(*playbooks.Foreach)
+	poll := p.Triggers[0].Poll
+	switch {
+	case p.Mode != playbooks.Live || !p.Enabled || p.Priority != 0 || !p.Expires.IsZero():
+		t.Errorf("playbook: %+v", p)
+	case poll.Every != playbooks.DefaultPollEvery || !poll.Created || !poll.Updated || poll.Expand || poll.Filter != nil:
+		t.Errorf("poll: %+v", poll)
+	case loop.As != playbooks.DefaultItem || loop.Concurrency != 1 || loop.Continue:
+		t.Errorf("foreach: %+v", loop)
+	}
+}
+
+func TestASecretBecomesAReferenceAndNeverAnExpression(t *testing.T) {
+	t.Parallel()
+	p := compile(t, "name: a\ntriggers: [manual]\nsteps:\n  - action: message.send\n    with: {to: soc, text: hi, token: \"${{secrets.teams}}\"}\n")
+	act := p.Steps[0].Body.(*playbooks.Act)
+	got, err := act.With.Eval(nil, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"to": "soc", "text": "hi", "token": "secret:teams"}, got); diff != "" {
+		t.Errorf("input differs (-want +got):\n%s", diff)
+	}
+	violations, err := playbooks.CheckInput(act, got)
+	if err != nil || len(violations) > 0 {
+		t.Errorf("the input does not fit: %v %v", violations, err)
+	}
+	if violations, err := playbooks.CheckInput(act, []byte(`{"to": "soc"}`)); err != nil || len(violations) != 2 {
+		t.Errorf("an incomplete input gives %v, %v", violations, err)
+	}
+}
+
+func TestExpiryBeginsWithTheDayInUTC(t *testing.T) {
+	t.Parallel()
+	p := compile(t, "name: a\nexpires: 2027-03-31\ntriggers: [manual]\nsteps: [{stop: done}]\n")
+	if want := time.Date(2027, 3, 31, 0, 0, 0, 0, time.UTC); !p.Expires.Equal(want) {
+		t.Errorf("expires at %s, want %s", p.Expires, want)
+	}
+}
+
+func TestShadowPlaybooksMayCloseWithoutAnOwner(t *testing.T) {
+	t.Parallel()
+	src := "name: a\nmode: %s\ntriggers:\n  - poll: {resource: alerts}\nsteps:\n  - action: alert.update\n    with: {alert: x, %s}\n"
+	for _, c := range []struct{ mode, with, want string }{
+		{"live", "status: resolved", "PB046"},
+		{"live", `status: "${{ alert.status }}"`, "PB046"},
+		{"live", "classification: falsePositive", "PB046"},
+		{"live", "classification: truePositive", ""},
+		{"live", "status: inProgress", ""},
+		{"shadow", "status: resolved", ""},
+	} {
+		if got := codesOf(t, fmt.Sprintf(src, c.mode, c.with)); got != c.want {
+			t.Errorf("mode %s with %s gives %q, want %q", c.mode, c.with, got, c.want)
+		}
+	}
+}
+
+func TestListsAreThoseThatExpressionsName(t *testing.T) {
+	t.Parallel()
+	p := compile(t, "name: a\ntriggers:\n  - poll: {resource: alerts}\nwhen: alert.title in lists.known_noise\nsteps:\n  - stop: \"${{ join(lists[\\\"scanner_ranges\\\"]) }} $${{ lists.other }}\"\n")
+	if diff := cmp.Diff([]string{"known_noise", "scanner_ranges"}, p.Lists); diff != "" {
+		t.Errorf("lists differ (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheSameTextHasTheSameDigest(t *testing.T) {
+	t.Parallel()
+	a, b := compile(t, nested), compile(t, nested)
+	if a.Digest != b.Digest || a.Digest != playbooks.Digest([]byte(nested)) || !strings.HasPrefix(a.Digest, "sha256:") {
+		t.Errorf("digests %s and %s", a.Digest, b.Digest)
+	}
+}
+
+// limits are playbooks at a limit and one beyond it.
+func TestEveryLimitHoldsAtAndBeyondIt(t *testing.T) {
+	t.Parallel()
+	head := "name: a\ntriggers:\n  - poll: {resource: alerts}\n"
+	steps := "steps:\n  - stop: done\n"
+	many := func(n int, line string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(strings.ReplaceAll(line, "%i", fmt.Sprint(i)))
+		}
+		return b.String()
+	}
+	// depth puts lists of steps into each other; open begins a step whose key inner holds the next.
+	depth := func(n int, open, inner string) string {
+		src := "[{stop: done}]"
+		for i := range n {
+			src = "[" + strings.ReplaceAll(open, "%i", fmt.Sprint(i)) + ", " + inner + ": " + src + "}]"
+		}
+		return "steps: " + src + "\n"
+	}
+	for name, c := range map[string]struct {
+		limit int
+		src   func(n int) string
+	}{
+		"name": {playbooks.MaxNameLength, func(n int) string {
+			return strings.Replace(head, "name: a", "name: "+strings.Repeat("a", n), 1) + steps
+		}},
+		"description": {playbooks.MaxTextLength, func(n int) string { return head + "description: " + strings.Repeat("d", n) + "\n" + steps }},
+		"tags":        {playbooks.MaxTags, func(n int) string { return head + "tags:\n" + many(n, "  - t%i\n") + steps }},
+		"tenants":     {playbooks.MaxTenants, func(n int) string { return head + "tenants:\n" + many(n, "  - t%i\n") + steps }},
+		"priority":    {playbooks.MaxPriority, func(n int) string { return head + fmt.Sprintf("priority: %d\n", n) + steps }},
+		"triggers": {playbooks.MaxTriggers, func(n int) string {
+			return "name: a\ntriggers:\n" + many(n, "  - webhook: {path: w%i, auth: {hmac: k}}\n") + steps
+		}},
+		"inputs": {playbooks.MaxInputs, func(n int) string {
+			return "name: a\ntriggers:\n  - manual:\n      inputs:\n" + many(n, "        i%i: text\n") + steps
+		}},
+		"enum": {playbooks.MaxEnumValues, func(n int) string {
+			return "name: a\ntriggers:\n  - manual:\n      inputs:\n        i:\n          enum:\n" + many(n, "            - e%i\n") + steps
+		}},
+		"vars":       {playbooks.MaxVars, func(n int) string { return head + "vars:\n" + many(n, "  v%i: 1\n") + steps }},
+		"identifier": {playbooks.MaxIdentifier, func(n int) string { return head + "vars: {" + strings.Repeat("v", n) + ": 1}\n" + steps }},
+		"steps":      {playbooks.MaxSteps, func(n int) string { return head + "steps:\n" + many(n, "  - action: alert.list\n") }},
+		"step depth": {playbooks.MaxStepDepth, func(n int) string { return head + depth(n-1, "{if: 'true'", "then") }},
+		"foreach depth": {playbooks.MaxForeachDepth, func(n int) string {
+			return head + depth(n, "{foreach: ips(alert), as: i%i", "do")
+		}},
+		"concurrency": {playbooks.MaxItemsConcurrency, func(n int) string {
+			return head + fmt.Sprintf("steps:\n  - foreach: ips(alert)\n    concurrency: %d\n    do:\n      - stop: done\n", n)
+		}},
+		"attempts": {playbooks.MaxAttempts, func(n int) string {
+			return head + fmt.Sprintf("steps:\n  - action: alert.list\n    retry: {attempts: %d}\n", n)
+		}},
+		"webhook path": {playbooks.MaxWebhookPath, func(n int) string {
+			return "name: a\ntriggers:\n  - webhook: {path: " + strings.Repeat("p", n) + ", auth: {hmac: k}}\n" + steps
+		}},
+		"filter length": {playbooks.MaxFilterLength, func(n int) string {
+			text := "assignedTo eq ''"
+			return "name: a\ntriggers:\n  - poll: {resource: alerts, filter: \"assignedTo eq '" + strings.Repeat("x", n-len(text)) + "'\"}\n" + steps
+		}},
+		"filter depth": {playbooks.MaxFilterDepth, func(n int) string {
+			return "name: a\ntriggers:\n  - poll: {resource: alerts, filter: \"" + strings.Repeat("(", n) + "status eq 'new'" + strings.Repeat(")", n) + "\"}\n" + steps
+		}},
+		"filter comparisons": {playbooks.MaxFilterComparisons, func(n int) string {
+			return "name: a\ntriggers:\n  - poll: {resource: alerts, filter: \"" + strings.TrimSuffix(strings.Repeat("status eq 'new' or ", n), " or ") + "\"}\n" + steps
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := codesOf(t, c.src(c.limit)); got != "" {
+				t.Errorf("at the limit of %d: %s\n%s", c.limit, got, c.src(c.limit))
+			}
+			if got := codesOf(t, c.src(c.limit+1)); got != "PB024" {
+				t.Errorf("beyond the limit of %d: %q, want PB024", c.limit, got)
+			}
+		})
+	}
+}
+
+func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
+	t.Parallel()
+	every := "name: a\ntriggers:\n  - poll: {resource: alerts, every: %s}\nsteps: [{stop: done}]\n"
+	window := "name: a\ntriggers:\n  - poll: {resource: alerts}\ndedupe: {key: x, window: %s}\nsteps: [{stop: done}]\n"
+	timeout := "name: a\ntriggers: [manual]\nsteps:\n  - action: alert.list\n    timeout: %s\n"
+	backoff := "name: a\ntriggers: [manual]\nsteps:\n  - action: alert.list\n    retry: {initial: %[1]s, max: %[1]s}\n"
+	for _, c := range []struct {
+		src         string
+		least, most time.Duration
+		beyond      string
+	}{
+		{every, playbooks.MinPollEvery, playbooks.MaxPollEvery, "PB024"},
+		{window, playbooks.MinDedupeWindow, playbooks.MaxDedupeWindow, "PB024"},
+		{timeout, playbooks.MinTimeout, playbooks.MaxTimeout, "PB024"},
+		{backoff, playbooks.MinBackoff, playbooks.MaxBackoff, "PB024 PB024"},
+	} {
+		for d, want := range map[time.Duration]string{
+			c.least: "", c.most: "", c.least - time.Millisecond: c.beyond, c.most + time.Millisecond: c.beyond,
+		} {
+			if got := codesOf(t, fmt.Sprintf(c.src, playbooks.FormatDuration(d))); got != want {
+				t.Errorf("%s gives %q, want %q", playbooks.FormatDuration(d), got, want)
+			}
+		}
+	}
+}
+
+func TestOptionsThatAreNotGivenAreNotChecked(t *testing.T) {
+	t.Parallel()
+	src := "name: a\nexpires: 2001-01-01\ntriggers:\n  - schedule: {cron: whenever}\nwhen: len(lists.anything) > 0\nsteps: [{stop: done}]\n"
+	p, findings := playbooks.Compile("a.yaml", []byte(src), playbooks.Options{})
+	if p == nil || len(findings) > 0 {
+		t.Fatalf("findings:\n%s", render(t, findings))
+	}
+}
+
+// FuzzCompile holds Compile to its promises for any text: it does not panic, it either returns a
+// playbook or says why not, and every finding has a place in the text.
+func FuzzCompile(f *testing.F) {
+	for _, src := range []string{nested, "", "name: a", "name: [", "steps:\n- if: ${{", "triggers:\n- poll: {resource: alerts, filter: \"not (severity in ('x')\"}"} {
+		f.Add(src)
+	}
+	o := options()
+	f.Fuzz(func(t *testing.T, src string) {
+		p, findings := playbooks.Compile("fuzz.yaml", []byte(src), o)
+		if (p == nil) != findings.HasErrors() {
+			t.Fatalf("a playbook: %v, with findings:\n%s", p != nil, render(t, findings))
+		}
+		lines := strings.Count(src, "\n") + 2
+		for _, f := range findings {
+			if f.Message == "" || f.Code == "" || f.Pos.Line > lines || f.Severity == diag.Error && f.Pos.File != "fuzz.yaml" {
+				t.Fatalf("odd finding: %+v", f)
+			}
+		}
+	})
+}

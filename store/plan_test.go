@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+// small are the tables that don't grow with the number of events: a row for each edit, source or
+// state.
+func small() []string { return []string{"sets", "documents", "versions", "cursors", "counts", "d", "s"} }
+
+// constants evaluates the string constants of this package's files.
+func constants(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exprs := map[string]ast.Expr{}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), f.Name(), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok {
+				for i, v := range spec.Values {
+					exprs[spec.Names[i].Name] = v
+				}
+			}
+			return true
+		})
+	}
+	texts := map[string]string{}
+	for name, e := range exprs {
+		if text, ok := text(e, exprs); ok {
+			texts[name] = text
+		}
+	}
+	return texts
+}
+
+func text(e ast.Expr, exprs map[string]ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		return s, err == nil && e.Kind == token.STRING
+	case *ast.Ident:
+		if named, ok := exprs[e.Name]; ok {
+			return text(named, exprs)
+		}
+	case *ast.BinaryExpr:
+		x, okX := text(e.X, exprs)
+		y, okY := text(e.Y, exprs)
+		return x + y, okX && okY
+	}
+	return "", false
+}
+
+// statements are all that this package says to SQLite: the constants, and what filters make.
+func statements(t *testing.T) map[string]string {
+	t.Helper()
+	list := map[string]string{}
+	isQuery := regexp.MustCompile(`^\s*(SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE)\b`)
+	for name, s := range constants(t) {
+		if isQuery.MatchString(s) {
+			list[name] = s
+		}
+	}
+	for i := range 16 {
+		runs, events := RunFilter{}, EventFilter{}
+		if i&1 != 0 {
+			runs.Playbook, events.Source = "p", "s"
+		}
+		if i&2 != 0 {
+			runs.Object, events.Object = "o", "o"
+		}
+		if i&4 != 0 {
+			runs.Before, events.Before = "r", "e"
+		}
+		if i&8 != 0 {
+			runs.State = engine.Ready
+		}
+		list["runs "+strconv.Itoa(i)], list["events "+strconv.Itoa(i)] = runs.query(), events.query()
+	}
+	// Not statements by themselves, but the beginnings of others.
+	delete(list, "selectRuns")
+	delete(list, "selectEvents")
+	return list
+}
+
+// scans returns the steps of a plan that walk over a whole table that grows.
+func scans(plan []string) []string {
+	var bad []string
+	table := regexp.MustCompile(`^SCAN (\w+)`)
+	for _, step := range plan {
+		m := table.FindStringSubmatch(step)
+		if m == nil || strings.Contains(strings.Join(small(), " ")+" ", m[1]+" ") {
+			continue
+		}
+		bad = append(bad, step)
+	}
+	return bad
+}
+
+func plan(t *testing.T, db *DB, query string) []string {
+	t.Helper()
+	var steps []string
+	err := db.look(context.Background(), func(v *view) error {
+		args := make([]any, strings.Count(query, "?"))
+		highest := 0
+		for _, m := range regexp.MustCompile(`\?(\d+)`).FindAllStringSubmatch(query, -1) {
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				return err
+			}
+			highest = max(highest, n)
+		}
+		rows, err := v.tx.QueryContext(v.ctx, "EXPLAIN QUERY PLAN "+query, args[:highest]...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				return err
+			}
+			steps = append(steps, detail)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return steps
+}
+
+func TestNoStatementWalksOverATableThatGrows(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	all := statements(t)
+	if len(all) < 60 {
+		t.Fatalf("only %d statements were found", len(all))
+	}
+	for name, query := range all {
+		steps := plan(t, db, query)
+		if bad := scans(steps); len(bad) > 0 {
+			t.Errorf("%s: %s\n%s\n", name, strings.Join(bad, "; "), query)
+		}
+	}
+}
+
+func TestTheTestOfPlansNoticesAWalk(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	for _, query := range []string{
+		"SELECT id FROM runs WHERE message = ?1", "SELECT count(*) FROM entries", "DELETE FROM events WHERE title = ?1",
+	} {
+		if len(scans(plan(t, db, query))) == 0 {
+			t.Errorf("not noticed: %s", query)
+		}
+	}
+}
+
+// go-sqlite3 binds other forms by the order of their appearance, and so the wrong row is found.
+func TestParametersAreNumberedWithoutGaps(t *testing.T) {
+	t.Parallel()
+	for name, query := range statements(t) {
+		if regexp.MustCompile(`\$\d|[^:]:\w|@\w|\?(\D|$)`).MatchString(query) {
+			t.Errorf("%s: another form than ?1: %s", name, query)
+		}
+	}
+}
