@@ -60,6 +60,14 @@ func notYetMend(name string) string {
 		return "use concurrency and dedupe"
 	case "approve", "ask":
 		return "let the playbook stop with a comment, and a second, manual playbook do the rest"
+	case "await":
+		return "remove it: the step ends when the service has accepted the request"
+	case "wait":
+		return "use a second playbook with a schedule that looks again later"
+	case "playbook":
+		return "write the steps out here"
+	case "outputs":
+		return "remove it: the run's record holds what each step put out"
 	case "state", "seen", "history":
 		return "use dedupe to act once within a window, or alert.list to count what Graph knows"
 	}

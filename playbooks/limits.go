@@ -23,7 +23,7 @@ const (
 	MaxWebhookPath       = 64
 	MaxFilterLength      = 2048 // characters of a poll's filter
 	MaxFilterDepth       = 16   // parentheses inside parentheses
-	MaxFilterComparisons = 30 // literals of in count too
+	MaxFilterComparisons = 30   // literals of in count too
 )
 
 // The limits of times in a playbook.

@@ -31,9 +31,8 @@ type RunFilter struct {
 func (r *Reader) Runs(ctx context.Context, f RunFilter) ([]engine.Run, error) {
 	var runs []engine.Run
 	err := r.look(ctx, func(v *view) error {
-		args := []any{stamp(f.Since), limit(f.Limit), f.Playbook, string(f.State), f.Object}
+		var created, n int64
 		if f.Before != "" {
-			var created, n int64
 			ok, err := v.get(sqlRunPlace, []any{string(f.Before)}, &created, &n)
 			if err != nil {
 				return err
@@ -41,10 +40,10 @@ func (r *Reader) Runs(ctx context.Context, f RunFilter) ([]engine.Run, error) {
 			if !ok {
 				return fmt.Errorf("run %s, after which the list should go on: %w", f.Before, engine.ErrNotFound)
 			}
-			args = append(args, created, n)
 		}
+		query, args := f.query(created, n)
 		var err error
-		runs, err = v.runs(f.query(), args...)
+		runs, err = v.runs(query, args...)
 		return err
 	})
 	if err != nil {
@@ -55,26 +54,39 @@ func (r *Reader) Runs(ctx context.Context, f RunFilter) ([]engine.Run, error) {
 
 const sqlRunPlace = `SELECT created, n FROM runs WHERE id = ?1`
 
-// query puts the conditions together that are needed, so that each combination can use an index.
-// All parameters are mentioned in each, since they are bound by number.
-func (f RunFilter) query() string {
-	var b strings.Builder
-	b.WriteString(selectRuns + ` WHERE r.created >= ?1`)
-	for _, c := range []struct {
-		used bool
-		text string
-	}{
-		{f.Playbook != "", ` AND r.playbook = ?3`},
-		{f.State != "", ` AND r.state = ?4`},
-		{f.Object != "", ` AND r.object = ?5 AND r.object <> ''`},
-		{f.Before != "", ` AND (r.created, r.n) < (?6, ?7)`},
-	} {
-		if c.used {
-			b.WriteString(c.text)
-		}
+// conditions puts a query together from the conditions that are needed, so that each combination
+// can use an index.
+type conditions struct {
+	text strings.Builder
+	args []any
+}
+
+// and adds a condition; each ? in it takes the next of the arguments.
+func (c *conditions) and(text string, args ...any) {
+	for _, arg := range args {
+		c.args = append(c.args, arg)
+		text = strings.Replace(text, "? ", fmt.Sprintf("?%d ", len(c.args)), 1)
 	}
-	b.WriteString(` ORDER BY r.created DESC, r.n DESC LIMIT ?2`)
-	return b.String()
+	c.text.WriteString(text)
+}
+
+func (f RunFilter) query(created, n int64) (string, []any) {
+	var c conditions
+	c.and(selectRuns+` WHERE r.created >= ? `, stamp(f.Since))
+	if f.Playbook != "" {
+		c.and(`AND r.playbook = ? `, f.Playbook)
+	}
+	if f.State != "" {
+		c.and(`AND r.state = ? `, string(f.State))
+	}
+	if f.Object != "" {
+		c.and(`AND r.object = ? AND r.object <> '' `, f.Object)
+	}
+	if f.Before != "" {
+		c.and(`AND (r.created, r.n) < (? , ? ) `, created, n)
+	}
+	c.and(`ORDER BY r.created DESC, r.n DESC LIMIT ? `, limit(f.Limit))
+	return c.text.String(), c.args
 }
 
 func limit(n int) int {
@@ -140,9 +152,8 @@ type EventFilter struct {
 func (r *Reader) Events(ctx context.Context, f EventFilter) ([]engine.Event, error) {
 	var events []engine.Event
 	err := r.look(ctx, func(v *view) error {
-		args := []any{stamp(f.Since), limit(f.Limit), f.Source, f.Object}
+		var seen, n int64
 		if f.Before != "" {
-			var seen, n int64
 			ok, err := v.get(sqlEventPlace, []any{f.Before}, &seen, &n)
 			if err != nil {
 				return err
@@ -150,10 +161,10 @@ func (r *Reader) Events(ctx context.Context, f EventFilter) ([]engine.Event, err
 			if !ok {
 				return fmt.Errorf("event %q, after which the list should go on: %w", f.Before, engine.ErrNotFound)
 			}
-			args = append(args, seen, n)
 		}
+		query, args := f.query(seen, n)
 		var err error
-		events, err = v.events(f.query(), args...)
+		events, err = v.events(query, args...)
 		return err
 	})
 	if err != nil {
@@ -164,18 +175,20 @@ func (r *Reader) Events(ctx context.Context, f EventFilter) ([]engine.Event, err
 
 const sqlEventPlace = `SELECT seen, n FROM events WHERE id = ?1`
 
-func (f EventFilter) query() string {
-	query := selectEvents + ` WHERE seen >= ?1`
+func (f EventFilter) query(seen, n int64) (string, []any) {
+	var c conditions
+	c.and(selectEvents+` WHERE seen >= ? `, stamp(f.Since))
 	if f.Source != "" {
-		query += ` AND source = ?3`
+		c.and(`AND source = ? `, f.Source)
 	}
 	if f.Object != "" {
-		query += ` AND object = ?4 AND object <> ''`
+		c.and(`AND object = ? AND object <> '' `, f.Object)
 	}
 	if f.Before != "" {
-		query += ` AND (seen, n) < (?5, ?6)`
+		c.and(`AND (seen, n) < (? , ? ) `, seen, n)
 	}
-	return query + ` ORDER BY seen DESC, n DESC LIMIT ?2`
+	c.and(`ORDER BY seen DESC, n DESC LIMIT ? `, limit(f.Limit))
+	return c.text.String(), c.args
 }
 
 // Event returns an event.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // Reader reads a database, beside the process that writes it if there is one. Its connections
@@ -13,41 +12,14 @@ import (
 type Reader struct {
 	path string
 	pool *sql.DB
-
-	mu         sync.Mutex
-	statements map[string]*sql.Stmt
 }
 
 func newReader(path string, connections int) *Reader {
-	return &Reader{path: path, pool: connectReaders(path, connections), statements: map[string]*sql.Stmt{}}
+	return &Reader{path: path, pool: connectReaders(path, connections)}
 }
 
 // Close ends reading.
-func (r *Reader) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, s := range r.statements {
-		errs = append(errs, s.Close())
-	}
-	clear(r.statements)
-	return errors.Join(append(errs, r.pool.Close())...)
-}
-
-// prepare prepares each text once. Texts are made of constants, so there are few.
-func (r *Reader) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s, ok := r.statements[query]; ok {
-		return s, nil
-	}
-	s, err := r.pool.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	r.statements[query] = s
-	return s, nil
-}
+func (r *Reader) Close() error { return r.pool.Close() }
 
 // view is one look at the database.
 type view struct {
@@ -69,13 +41,10 @@ func (r *Reader) look(ctx context.Context, f func(*view) error) error {
 	return explain(r.path, err)
 }
 
-func (v *view) statement(query string) (*sql.Stmt, error) {
-	s, err := v.r.prepare(v.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return v.tx.StmtContext(v.ctx, s), nil
-}
+// statement prepares on the view's own connection. A cache shared by all connections would have
+// to wait for a free one while holding its lock, and all of them may be held by views that wait
+// for that lock.
+func (v *view) statement(query string) (*sql.Stmt, error) { return v.tx.PrepareContext(v.ctx, query) }
 
 // get reads one row. Without one it reports false.
 func (v *view) get(query string, args []any, dest ...any) (bool, error) {

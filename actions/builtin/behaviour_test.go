@@ -205,7 +205,9 @@ func TestAnObjectInAnOutputIsWhatGraphSent(t *testing.T) {
 			delete(out, name)
 		}
 	}
-	maps.DeleteFunc(want, func(name string, v any) bool { return v == nil && slices.Contains([]string{"mitreTechniques", "comments", "evidence"}, name) })
+	maps.DeleteFunc(want, func(name string, v any) bool {
+		return v == nil && slices.Contains([]string{"mitreTechniques", "comments", "evidence"}, name)
+	})
 	maps.DeleteFunc(want, func(name string, _ any) bool { return strings.HasPrefix(name, "@odata.") })
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("(-sent +shown):\n%s", diff)
@@ -351,4 +353,41 @@ func TestTheReferenceNamesEveryField(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestEveryExampleAndDefaultOfAFieldIsRight(t *testing.T) {
+	t.Parallel()
+	for _, s := range actions.NewRegistry(builtin.Actions(builtin.Deps{})...).Specs() {
+		for name, field := range s.Input.Properties {
+			values := slices.Clone(field.Examples)
+			if len(field.Default) > 0 {
+				var v any
+				if err := json.Unmarshal(field.Default, &v); err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, v)
+			}
+			for _, v := range values {
+				if found, err := actions.Check(field, v); err != nil || len(found) > 0 {
+					t.Errorf("%s.%s: %v: %v, %v", s.Name, name, v, found, err)
+				}
+			}
+		}
+	}
+	if got, err := json.Marshal(security.DefaultListed); err != nil || string(got) != string(listTop(t).Default) {
+		t.Errorf("the default of top is %s in the code and %s in the reference", got, listTop(t).Default)
+	}
+	if float64(security.MaxListed) != *listTop(t).Maximum {
+		t.Errorf("the limit of top is %d in the code and %v in the schema", security.MaxListed, *listTop(t).Maximum)
+	}
+}
+
+// listTop is the schema of alert.list's top.
+func listTop(t *testing.T) *actions.Schema {
+	t.Helper()
+	a, err := actions.NewRegistry(builtin.Actions(builtin.Deps{})...).Lookup("alert.list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Spec().Input.Properties["top"]
 }

@@ -65,7 +65,8 @@ func OpenObject(fields map[string]Type) Type {
 	return Type{kind: kindObject, shape: &shape{fields: fields, open: true}}
 }
 
-// Enum is text that is one of values. Comparing it with a constant that is none of them is a Problem.
+// Enum is text that is one of values. Comparing it with a constant that is none of them is a Problem; an author
+// who knows of a newer value writes string(x) == "…", which is any text.
 func Enum(values ...string) Type {
 	return Type{kind: kindText, values: slices.Clone(values)}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/playbookd/playbookd/actions/alerts"
 	"github.com/playbookd/playbookd/actions/incidents"
 	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/library"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
@@ -53,5 +54,20 @@ func TestShippedPlaybooksHaveNoFindings(t *testing.T) {
 	want := "escalate-critical-incidents group-related-alerts resolve-known-false-positives triage-reminder"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("shipped playbooks are %q, want %q", got, want)
+	}
+}
+
+func TestShippedPlaybooksFitTheSchemaForEditors(t *testing.T) {
+	t.Parallel()
+	s := playbooks.Schema(catalog().Specs())
+	for _, p := range load(t).Playbooks {
+		doc, _ := document.Read(p.File, p.Source)
+		found, err := actions.Check(s, doc.Root.Any())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range found {
+			t.Errorf("%s: %s", p.File, v)
+		}
 	}
 }
