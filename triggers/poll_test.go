@@ -91,7 +91,7 @@ func TestThePositionMovesOnlyAfterACompletePass(t *testing.T) {
 			case 1:
 				return []Object{alert("a", -time.Minute)}, errors.New("connection broke")
 			case 2:
-				return []Object{alert("b", -2 * time.Minute), alert("a", -time.Minute)}, nil
+				return []Object{alert("b", -2*time.Minute), alert("a", -time.Minute)}, nil
 			}
 			return nil, nil
 		})
@@ -123,7 +123,7 @@ func TestThePositionNeverGoesBackwardsNorIntoTheFarFuture(t *testing.T) {
 		m := newMemory()
 		m.positions[pollPosition] = "1999-12-31T23:50:00.1234567Z"
 		p, _ := poller(t, m, func(int, Query) ([]Object, error) {
-			return []Object{alert("late", -14 * time.Minute), alert("broken", 8000*24*time.Hour)}, nil
+			return []Object{alert("late", -14*time.Minute), alert("broken", 8000*24*time.Hour)}, nil
 		})
 		stop := run(t, p)
 		synctest.Wait()

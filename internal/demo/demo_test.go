@@ -114,10 +114,10 @@ func TestDemoKeepsItsRecordHonestUnderFaults(t *testing.T) {
 	faults := map[string][]simulator.Fault{
 		"throttled":                   {{Path: "/security/**", Every: 7, Times: 12, Status: 429, RetryAfter: "1"}},
 		"throttled without a header":  {{Path: "/security/**", Every: 9, Times: 4, Status: 429}},
-		"5xx before the effect":       {{Method: "PATCH", Every: 2, Times: 4, Status: 503}, {Method: "POST", Every: 3, Times: 4, Status: 500}},
-		"5xx after the effect":        {{Method: "PATCH", Every: 2, Times: 4, Status: 502, When: simulator.After}, {Method: "POST", Every: 2, Times: 5, Status: 504, When: simulator.After}},
-		"dropped before the effect":   {{Method: "PATCH", Every: 2, Times: 4, Drop: true}, {Method: "POST", Every: 3, Times: 4, Drop: true}},
-		"dropped after the effect":    {{Method: "PATCH", Every: 2, Times: 4, Drop: true, When: simulator.After}, {Method: "POST", Every: 2, Times: 5, Drop: true, When: simulator.After}},
+		"5xx before the effect":       {{Method: "PATCH", Path: "/security/**", Every: 2, Times: 4, Status: 503}, {Method: "POST", Path: "/security/**", Every: 3, Times: 4, Status: 500}},
+		"5xx after the effect":        {{Method: "PATCH", Path: "/security/**", Every: 2, Times: 4, Status: 502, When: simulator.After}, {Method: "POST", Path: "/security/**", Every: 2, Times: 5, Status: 504, When: simulator.After}},
+		"dropped before the effect":   {{Method: "PATCH", Path: "/security/**", Every: 2, Times: 4, Drop: true}, {Method: "POST", Path: "/security/**", Every: 3, Times: 4, Drop: true}},
+		"dropped after the effect":    {{Method: "PATCH", Path: "/security/**", Every: 2, Times: 4, Drop: true, When: simulator.After}, {Method: "POST", Path: "/security/**", Every: 2, Times: 5, Drop: true, When: simulator.After}},
 		"polls that fail":             {{Method: "GET", Path: "/security/incidents*", Times: 2, Status: 500}, {Method: "GET", Path: "/security/alerts_v2*", Times: 2, Drop: true}},
 		"sign-in that fails at first": {{Method: "POST", Path: "/*/oauth2/v2.0/token", Times: 1, Status: 503}},
 	}

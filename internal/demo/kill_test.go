@@ -79,9 +79,9 @@ func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
 	dir := t.TempDir()
 	// Slow answers spread the work over time, so that kills meet every stage of it; some answers
 	// are lost on top.
-	sim, err := simulator.New(simulator.Options{Seed: 3, Alerts: 80, Faults: []simulator.Fault{
-		{Method: "PATCH", Times: -1, Delay: 15 * time.Millisecond, When: simulator.After},
-		{Method: "POST", Path: "/v1.0/security/**", Times: -1, Delay: 15 * time.Millisecond, When: simulator.After},
+	sim, err := simulator.New(simulator.Options{Seed: 3, Alerts: 400, Faults: []simulator.Fault{
+		{Method: "PATCH", Path: "/security/**", Times: -1, Delay: 150 * time.Millisecond, When: simulator.After},
+		{Method: "POST", Path: "/security/**", Times: -1, Delay: 150 * time.Millisecond, When: simulator.After},
 		{Method: "POST", Path: "/security/**", Every: 9, Times: 5, Drop: true, When: simulator.After},
 	}})
 	if err != nil {
@@ -144,7 +144,7 @@ func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
 // life starts a daemon and kills it after a while. It reports whether the daemon settled before.
 func life(t *testing.T, file string, after time.Duration) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond+after)
+	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond+after)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0]) // killed with SIGKILL when ctx ends
 	cmd.Env = append(os.Environ(), daemonEnv+"="+file)
