@@ -113,7 +113,7 @@ func (a *act) plan(t *turn, f *frame) (json.RawMessage, []string, *actions.Fault
 	if err != nil {
 		return nil, nil, expressionFault("with", err)
 	}
-	input, err := json.Marshal(v)
+	input, err := inputJSON(v)
 	if err != nil {
 		return nil, nil, expressionFault("with", err)
 	}

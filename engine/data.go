@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 // What the entries of each kind hold.
@@ -90,6 +91,31 @@ func encodeValue(v any) (json.RawMessage, error) {
 		return nil, fmt.Errorf("value can't be recorded: %w", err)
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// inputJSON is a value as an action takes it: times and durations as people write them.
+func inputJSON(v any) (json.RawMessage, error) { return json.Marshal(spell(v)) }
+
+func spell(v any) any {
+	switch v := v.(type) {
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	case time.Duration:
+		return playbooks.FormatDuration(v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = spell(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			out[k] = spell(x)
+		}
+		return out
+	}
+	return v
 }
 
 func markTimes(v any) any {

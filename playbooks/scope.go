@@ -76,8 +76,8 @@ func (c *compiler) matchScope() *scope {
 		steps: map[string]expression.Type{},
 		names: map[string]expression.Type{
 			c.book.Subject: c.book.SubjectType,
-			"tenant":       TenantType(),
-			"playbook":     PlaybookType(),
+			"tenant":       tenantType(),
+			"playbook":     playbookType(),
 		},
 	}
 }
@@ -86,7 +86,7 @@ func (c *compiler) matchScope() *scope {
 func (c *compiler) runScope(match *scope) *scope {
 	s := match.clone()
 	s.running = true
-	s.names["run"] = RunType()
+	s.names["run"] = runType()
 	s.names["last"] = expression.Any
 	if t, ok := c.inputsType(); ok {
 		s.names["inputs"] = t
@@ -94,13 +94,13 @@ func (c *compiler) runScope(match *scope) *scope {
 	return s
 }
 
-// TenantType is what expressions know of tenant.
-func TenantType() expression.Type {
+// tenantType is what expressions know of tenant.
+func tenantType() expression.Type {
 	return expression.Object(map[string]expression.Type{"name": expression.Text})
 }
 
-// PlaybookType is what expressions know of playbook.
-func PlaybookType() expression.Type {
+// playbookType is what expressions know of playbook.
+func playbookType() expression.Type {
 	return expression.Object(map[string]expression.Type{
 		"name": expression.Text, "description": expression.Text, "owner": expression.Text, "reason": expression.Text,
 		"mode": expression.Enum(string(Live), string(Shadow)), "digest": expression.Text,
@@ -108,15 +108,15 @@ func PlaybookType() expression.Type {
 	})
 }
 
-// RunType is what expressions know of run.
-func RunType() expression.Type {
+// runType is what expressions know of run.
+func runType() expression.Type {
 	return expression.Object(map[string]expression.Type{
 		"id": expression.Text, "startedAt": expression.Time, "mode": expression.Enum(string(Live), string(Shadow)),
 	})
 }
 
-// ScheduledType is the event of a schedule.
-func ScheduledType() expression.Type {
+// scheduledType is the event of a schedule.
+func scheduledType() expression.Type {
 	return expression.Object(map[string]expression.Type{"scheduled": expression.Time})
 }
 

@@ -26,7 +26,7 @@ func stepKeys(body string) []string {
 	case "foreach":
 		return append(common, "as", "concurrency", "on_error", "do")
 	case "then":
-		return append(common, "else")
+		return append(common, "else", "on_error")
 	}
 	return common
 }
@@ -202,6 +202,7 @@ func (c *compiler) branch(b *block, step *Step, depth int, s *scope) afterStep {
 		body.Else, after = c.stepList(n, step.Path+"/else", depth+1, after)
 	}
 	step.Body = body
+	c.onError(b, step, depth, s)
 	return afterStep{scope: after, step: stepType(nil)}
 }
 

@@ -55,7 +55,7 @@ func (c *compiler) triggers(b *block) {
 
 func (c *compiler) subjectType(t Trigger, subject string) expression.Type {
 	if t.Kind == ScheduleTrigger {
-		return ScheduledType()
+		return scheduledType()
 	}
 	return SubjectTypeOf(subject)
 }

@@ -39,27 +39,21 @@ type connector struct {
 func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 func (c connector) Driver() driver.Driver                        { return c.driver }
 
-// connect makes a pool of connections to the file, as many as size. None is opened yet.
-func connect(path string, size int, options url.Values) *sql.DB {
+// connect makes a pool of connections to the file. None is opened yet.
+func connect(path string, options url.Values) *sql.DB {
 	options.Set("_busy_timeout", strconv.FormatInt(BusyTimeout.Milliseconds(), 10))
 	options.Set("_foreign_keys", "1")
-	pool := sql.OpenDB(connector{
-		driver: newDriver(),
-		dsn:    dsn(path, options),
-	})
-	pool.SetMaxOpenConns(size)
-	pool.SetMaxIdleConns(size)
-	return pool
+	return sql.OpenDB(connector{driver: newDriver(), dsn: dsn(path, options)})
 }
 
 func newDriver() *sqlite3.SQLiteDriver { return &sqlite3.SQLiteDriver{ConnectHook: distrust} }
 
 func connectWriter(path string) *sql.DB {
-	return connect(path, 1, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_synchronous": {"FULL"}})
+	return connect(path, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_synchronous": {"FULL"}})
 }
 
-func connectReaders(path string, size int) *sql.DB {
-	return connect(path, size, url.Values{"mode": {"ro"}, "_query_only": {"1"}})
+func connectReaders(path string) *sql.DB {
+	return connect(path, url.Values{"mode": {"ro"}, "_query_only": {"1"}})
 }
 
 // distrust has SQLite take the file for hostile: its schema may not call functions with side

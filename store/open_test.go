@@ -83,9 +83,9 @@ func TestAFileOfANewerVersionIsRefusedAndNotTouched(t *testing.T) {
 func TestAFileOfAnotherProgramIsRefusedAndNotTouched(t *testing.T) {
 	t.Parallel()
 	for name, statements := range map[string][]string{
-		"tables":         {"CREATE TABLE runs (id)"},
-		"version":        {"PRAGMA user_version = 1"},
-		"application":    {"PRAGMA application_id = 7", "CREATE TABLE runs (id)"},
+		"tables":          {"CREATE TABLE runs (id)"},
+		"version":         {"PRAGMA user_version = 1"},
+		"application":     {"PRAGMA application_id = 7", "CREATE TABLE runs (id)"},
 		"ours, no schema": {fmt.Sprintf("PRAGMA application_id = %d", applicationID)},
 	} {
 		path := filepath.Join(t.TempDir(), name+".db")
@@ -175,7 +175,7 @@ func TestAChangedSchemaIsNoticed(t *testing.T) {
 		"a trigger that is gone":    "DROP TRIGGER entries_append_only",
 		"an index that is gone":     "DROP INDEX runs_turn",
 		"a table that is not ours":  "CREATE TABLE x (y)",
-		"a column that is not ours": "ALTER TABLE runs ADD COLUMN x",
+		"a column that is not ours": "ALTER TABLE runs ADD COLUMN x TEXT",
 	} {
 		path := closed(t)
 		change(t, path, statement)

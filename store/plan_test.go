@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // small are the tables that don't grow with the number of events: a row for each edit, source or
 // state.
 func small() []string {
-	return []string{"sets", "documents", "versions", "cursors", "counts", "d", "s"}
+	return []string{"sets", "documents", "versions", "cursors", "counts", "d", "s", "sqlite_schema"}
 }
 
 // constants evaluates the string constants of this package's files.
@@ -110,7 +111,7 @@ func scans(plan []string) []string {
 	table := regexp.MustCompile(`^SCAN (\w+)`)
 	for _, step := range plan {
 		m := table.FindStringSubmatch(step)
-		if m == nil || strings.Contains(strings.Join(small(), " ")+" ", m[1]+" ") {
+		if m == nil || slices.Contains(small(), m[1]) {
 			continue
 		}
 		bad = append(bad, step)
@@ -122,7 +123,7 @@ func plan(t *testing.T, db *DB, query string) []string {
 	t.Helper()
 	var steps []string
 	err := db.look(context.Background(), func(v *view) error {
-		args := make([]any, strings.Count(query, "?"))
+		args := make([]any, 18) // the most that a statement has
 		highest := 0
 		for _, m := range regexp.MustCompile(`\?(\d+)`).FindAllStringSubmatch(query, -1) {
 			n, err := strconv.Atoi(m[1])
@@ -131,7 +132,7 @@ func plan(t *testing.T, db *DB, query string) []string {
 			}
 			highest = max(highest, n)
 		}
-		rows, err := v.tx.QueryContext(v.ctx, "EXPLAIN QUERY PLAN "+query, args[:highest]...)
+		rows, err := v.conn.QueryContext(v.ctx, "EXPLAIN QUERY PLAN "+query, args[:highest]...)
 		if err != nil {
 			return err
 		}

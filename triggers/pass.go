@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
@@ -49,12 +50,12 @@ type found struct {
 }
 
 // poll reads what changed since the position and moves it.
-func (p *Poller) poll(ctx context.Context, s PollSettings) error {
+func (p *Poller) poll(ctx context.Context, s PollSettings, swept sweeps) error {
 	stored, err := p.journal.Position(ctx, p.Name())
 	if err != nil {
 		return fmt.Errorf("reading the position: %w", err)
 	}
-	start, position, err := p.window(stored, s)
+	start, position, err := p.window(stored, swept.floor, s)
 	if err != nil {
 		return err
 	}
@@ -80,8 +81,9 @@ func (p *Poller) poll(ctx context.Context, s PollSettings) error {
 
 // window is where the next pass starts, and the position behind it. Our clock has a say only
 // where it makes the window wider: before there is a position, and when the position lies in
-// our future.
-func (p *Poller) window(stored string, s PollSettings) (start, position time.Time, err error) {
+// our future. It never starts before the floor, the beginning of the first look-back: what
+// happened earlier is nobody's wish, however far overlaps and sweeps reach.
+func (p *Poller) window(stored string, floor time.Time, s PollSettings) (start, position time.Time, err error) {
 	now := time.Now()
 	if stored == "" {
 		return now.Add(-s.First), time.Time{}, nil
@@ -97,7 +99,18 @@ func (p *Poller) window(stored string, s PollSettings) (start, position time.Tim
 	if start.After(now) {
 		start = now
 	}
-	return start.Add(-overlap), position, nil
+	return above(floor, start.Add(-overlap), s), position, nil
+}
+
+// above raises a start to the floor, unless our clock was ahead when the floor was made.
+func above(floor, start time.Time, s PollSettings) time.Time {
+	if first := time.Now().Add(-s.First); floor.After(first) {
+		floor = first
+	}
+	if start.Before(floor) {
+		return floor
+	}
+	return start
 }
 
 // overlapLocked is the overlap in use: the one set, or twice the lateness seen if that is more.
@@ -111,26 +124,44 @@ func (p *Poller) learn(late time.Duration) {
 	p.state.Overlap = p.overlapLocked()
 }
 
-// sweep looks again much further back, now and then, for what surfaced later than the overlap
-// allows. It moves no position but its own, which is the time of the last complete one.
-func (p *Poller) sweep(ctx context.Context, s PollSettings) error {
-	now := time.Now()
+// sweeps is what a poller remembers of its sweeps.
+type sweeps struct {
+	stored string    // as the journal holds it: "LAST/FLOOR"
+	last   time.Time // when the last complete one began; zero: there was none
+	floor  time.Time // where the first look-back of all began
+}
+
+func (w sweeps) String() string { return formatTime(w.last) + "/" + formatTime(w.floor) }
+
+// swept reads what is remembered. What can't be read counts as no sweep at all.
+func (p *Poller) swept(ctx context.Context) (sweeps, error) {
 	stored, err := p.journal.Position(ctx, p.sweepName())
 	if err != nil {
-		return fmt.Errorf("reading the time of the last sweep: %w", err)
+		return sweeps{}, fmt.Errorf("reading the time of the last sweep: %w", err)
 	}
-	last, ok := parseTime(stored)
-	if ok {
-		p.mu.Lock()
-		p.state.LastSweep = last
-		p.mu.Unlock()
+	w := sweeps{stored: stored}
+	last, floor, _ := strings.Cut(stored, "/")
+	w.last, _ = parseTime(last)
+	w.floor, _ = parseTime(floor)
+	p.mu.Lock()
+	p.state.LastSweep = w.last
+	p.mu.Unlock()
+	return w, nil
+}
+
+// sweep looks again much further back, now and then, for what surfaced later than the overlap
+// allows. It moves no position but its own, which is the time of the last complete one.
+func (p *Poller) sweep(ctx context.Context, s PollSettings, w sweeps) error {
+	now := time.Now()
+	next := sweeps{last: now, floor: w.floor}
+	if w.stored == "" {
+		next.floor = p.began.Add(-s.First) // the first poll has just looked back as far as was asked for
 	}
-	done := engine.Cursor{Source: p.sweepName(), From: stored, Position: formatTime(now)}
-	if stored == "" {
-		// The first poll has just looked back as far as was asked for.
-		return p.deliver(ctx, engine.Batch{Cursor: &done})
+	done := &engine.Cursor{Source: p.sweepName(), From: w.stored, Position: next.String()}
+	if w.stored == "" {
+		return p.deliver(ctx, engine.Batch{Cursor: done})
 	}
-	if ok && !last.After(now) && now.Sub(last) < s.SweepEvery || now.Before(p.sweepAfter) {
+	if !w.last.After(now) && now.Sub(w.last) < s.SweepEvery || now.Before(p.sweepAfter) {
 		return nil
 	}
 	p.sweepAfter = now.Add(DefaultOverlap) // if it fails: not again with each poll
@@ -138,14 +169,14 @@ func (p *Poller) sweep(ctx context.Context, s PollSettings) error {
 	if err != nil {
 		return fmt.Errorf("reading the position: %w", err)
 	}
-	start, position, err := p.window(at, s)
+	start, position, err := p.window(at, w.floor, s)
 	if err != nil {
 		return err
 	}
 	if back := position.Add(-s.SweepBack); !position.IsZero() && back.Before(start) {
-		start = back
+		start = above(w.floor, back, s)
 	}
-	total, err := p.read(ctx, s, start, position, func(time.Time) *engine.Cursor { return &done })
+	total, err := p.read(ctx, s, start, position, func(time.Time) *engine.Cursor { return done })
 	if err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}

@@ -149,6 +149,7 @@ type Poller struct {
 	state    PollState
 
 	// Owned by Run.
+	began      time.Time // of the poll under way
 	unordered  bool      // the service refuses $orderby
 	sweepAfter time.Time // no other sweep before, after one that failed
 }
@@ -271,9 +272,13 @@ func (p *Poller) tick(ctx context.Context) time.Duration {
 	s := p.settings
 	p.state.LastAttempt = time.Now()
 	p.mu.Unlock()
-	err := p.poll(ctx, s)
+	p.began = time.Now()
+	swept, err := p.swept(ctx)
 	if err == nil {
-		err = p.sweep(ctx, s)
+		err = p.poll(ctx, s, swept)
+	}
+	if err == nil {
+		err = p.sweep(ctx, s, swept)
 	}
 	if ctx.Err() != nil {
 		return 0

@@ -298,7 +298,8 @@ func TestTheSweepFindsWhatSurfacedTooLateAndWidensTheOverlap(t *testing.T) {
 				all = append(all, alert("late", -time.Hour))
 			}
 			return all, nil
-		}, func(o *PollOptions) { o.Settings.Every = time.Hour })
+		}, func(o *PollOptions) { o.Settings.Every, o.Settings.First = time.Hour, 48*time.Hour })
+		m.positions[pollPosition] = "2000-01-01T00:00:00Z" // an earlier life has found nothing
 		stop := run(t, p)
 		time.Sleep(23*time.Hour + time.Minute)
 		if len(m.events) != 1 || len(l.queries) != 24 {
@@ -317,6 +318,26 @@ func TestTheSweepFindsWhatSurfacedTooLateAndWidensTheOverlap(t *testing.T) {
 		}
 		if got := l.queries[26].Filter; got != "lastUpdateDateTime ge 1999-12-31T22:00:00.0000000Z" {
 			t.Errorf("after the sweep the poll asks for %q", got)
+		}
+	})
+}
+
+func TestNoSweepReachesBehindTheFirstLookBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		p, l := poller(t, m, func(int, Query) ([]Object, error) { return []Object{alert("a", 0)}, nil },
+			func(o *PollOptions) { o.Settings.Every, o.Settings.First = 12*time.Hour, 5*time.Minute })
+		stop := run(t, p)
+		time.Sleep(25 * time.Hour)
+		stop()
+		if len(l.queries) != 4 { // three polls and a sweep
+			t.Errorf("%d requests", len(l.queries))
+		}
+		for _, q := range l.queries {
+			if q.Filter != "lastUpdateDateTime ge 1999-12-31T23:55:00.0000000Z" {
+				t.Errorf("asked for %q", q.Filter)
+			}
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 func newActions(s *streams) *cobra.Command {
 	var docs bool
 	cmd := &cobra.Command{
-		Use: "actions [NAME]", Short: "List the actions that steps can call, or describe one", Args: cobra.MaximumNArgs(1),
+		Use: "actions [NAME]", Short: "List the actions that steps can call, or describe one", Args: args(0, 1),
 		Example: "  playbookd actions\n  playbookd actions alert.update",
 		RunE: func(_ *cobra.Command, args []string) error {
 			registry := catalog()
@@ -55,7 +55,7 @@ func effects(spec actions.Spec) string {
 
 func newSchema(s *streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "schema", Short: "Print the JSON Schema of playbooks, for editors", Args: cobra.NoArgs,
+		Use: "schema", Short: "Print the JSON Schema of playbooks, for editors", Args: args(0, 0),
 		Long: `Schema prints the JSON Schema of playbooks. Save it and begin a playbook with
 
   # yaml-language-server: $schema=playbook.schema.json

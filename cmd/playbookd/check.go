@@ -41,7 +41,7 @@ directory "lists" beside the playbooks; without any of them, every list name is 
 
 Exit codes: 0 clean (warnings may be printed), 1 findings, 2 a path could not be read.`,
 		Example: "  playbookd check playbooks/\n  playbookd check --sarif . > findings.sarif",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    args(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			findings, err := check(args, listDir, configFile)
 			if err != nil {
@@ -154,7 +154,7 @@ func (s *streams) printFindings(findings diag.Findings, sarif bool) error {
 
 func newExplain(s *streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "explain [CODE]", Short: "Explain a finding, or list them all", Args: cobra.MaximumNArgs(1),
+		Use: "explain [CODE]", Short: "Explain a finding, or list them all", Args: args(0, 1),
 		Example: "  playbookd explain PB012",
 		RunE: func(_ *cobra.Command, args []string) error {
 			all := codes()

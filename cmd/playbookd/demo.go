@@ -19,7 +19,7 @@ func newDemo(s *streams) *cobra.Command {
 	var f simulatorFlags
 	var once, verbose bool
 	cmd := &cobra.Command{
-		Use: "demo", Short: "Watch playbooks work, without an account", Args: cobra.NoArgs,
+		Use: "demo", Short: "Watch playbooks work, without an account", Args: args(0, 0),
 		Long: `Demo starts a Graph simulator with a week of invented alerts and a daemon that works against it over HTTPS, with the
 shipped playbooks live, and prints each run as it ends. It goes on, with new alerts now and then, until it is interrupted;
 with --once it ends when the work is done. At the end it compares the simulator's own log of what was changed with what the

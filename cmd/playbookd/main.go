@@ -90,6 +90,19 @@ func run(ctx context.Context, args []string, s *streams) int {
 	return code
 }
 
+// args says how many arguments a command takes, in the words of its own usage line.
+func args(low, high int) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		switch {
+		case len(given) < low:
+			return fmt.Errorf("something is missing: %s", c.UseLine())
+		case high >= 0 && len(given) > high:
+			return fmt.Errorf("%q is too much: %s", given[high], c.UseLine())
+		}
+		return nil
+	}
+}
+
 func newRoot(s *streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "playbookd",

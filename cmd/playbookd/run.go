@@ -26,7 +26,7 @@ type runFlags struct {
 func newRun(s *streams) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use: "run PLAYBOOK", Short: "Run one playbook on one event, dry unless told otherwise", Args: cobra.ExactArgs(1),
+		Use: "run PLAYBOOK", Short: "Run one playbook on one event, dry unless told otherwise", Args: args(1, 1),
 		Long: `Run decides about one event as the daemon would, and prints what the playbook did, or would do, and why. PLAYBOOK is a file,
 or the name of one of the configuration's playbooks.
 

@@ -52,7 +52,7 @@ func newRuns(s *streams) *cobra.Command {
 	var f store.RunFilter
 	var state, since string
 	cmd := &cobra.Command{
-		Use: "runs", Short: "List runs, newest first", Args: cobra.NoArgs,
+		Use: "runs", Short: "List runs, newest first", Args: args(0, 0),
 		Example: "  playbookd runs --state parked\n  playbookd runs --object alerts/da637… --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.State = engine.RunState(state)
@@ -119,7 +119,7 @@ func newResolve(s *streams) *cobra.Command {
 	var happened, not bool
 	var by, note string
 	cmd := &cobra.Command{
-		Use: "resolve RUN STEP", Short: "Settle a step of which nobody knows whether it took effect", Args: cobra.ExactArgs(2),
+		Use: "resolve RUN STEP", Short: "Settle a step of which nobody knows whether it took effect", Args: args(2, 2),
 		Long: `A step that must not happen twice, and whose answer was lost, parks its run. Find out in the portal whether it took
 effect, then say so: --happened goes on as if the answer had come, --did-not-happen lets the step be tried again. Stop the
 daemon first: it holds the journal. STEP is the path that "playbookd show RUN" prints, such as steps/2.`,

@@ -22,7 +22,7 @@ const DefaultConfig = "playbookd.yaml"
 func newServe(s *streams) *cobra.Command {
 	var configFile string
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run the daemon", Args: args(0, 0),
 		Long: `Serve polls the configured tenants, takes webhooks and runs playbooks until it is told to stop (SIGTERM, or an
 interrupt). It then lets what is in the air end, and records how. A second signal ends it at once; what was in flight is
 sorted out at the next start. SIGHUP reads playbooks and watchlists anew; changed files are noticed without it too.`,

@@ -26,7 +26,7 @@ type runReport struct {
 func newShow(s *streams) *cobra.Command {
 	var journal journalFlags
 	cmd := &cobra.Command{
-		Use: "show RUN|EVENT", Short: "Show what a run did and why, or what became of an event", Args: cobra.ExactArgs(1),
+		Use: "show RUN|EVENT", Short: "Show what a run did and why, or what became of an event", Args: args(1, 1),
 		Long: `Show prints a run's steps with their inputs, outputs and attempts, and why it ran. The beginning of a run's ID is enough.
 Given the ID of an event it prints the decision of every playbook about it, with the reason.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

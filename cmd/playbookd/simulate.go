@@ -54,6 +54,9 @@ func (f *simulatorFlags) options() (o simulator.Options, closer func() error, er
 		}
 	}
 	if f.effects != "" {
+		if err := os.MkdirAll(filepath.Dir(f.effects), 0o755); err != nil {
+			return o, closer, fmt.Errorf("effects file: %w", err)
+		}
 		file, err := os.OpenFile(f.effects, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 		if err != nil {
 			return o, closer, fmt.Errorf("effects file: %w", err)
@@ -89,7 +92,7 @@ func newSimulate(s *streams) *cobra.Command {
 	var f simulatorFlags
 	var listen, dir string
 	cmd := &cobra.Command{
-		Use: "simulate", Short: "Run the Graph simulator alone", Args: cobra.NoArgs,
+		Use: "simulate", Short: "Run the Graph simulator alone", Args: args(0, 0),
 		Long: `Simulate serves the Graph security API and its sign-in over HTTPS, with invented alerts or those of an export. It prints
 one JSON line when it is ready, and works until it is interrupted.
 

@@ -47,7 +47,7 @@ func version() versionInfo {
 
 func newVersion(s *streams) *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print what this program is made of", Args: cobra.NoArgs,
+		Use: "version", Short: "Print what this program is made of", Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := version()
 			if s.json {

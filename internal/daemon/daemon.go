@@ -114,7 +114,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.db, Compile: Recompile(d.registry), Lists: d, Observer: o.Observer, Log: d.log, Workers: o.Config.Workers,
+		Journal: d.db, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), o.Observer}, Log: d.log, Workers: o.Config.Workers,
 	})
 	if err = d.newSources(); err != nil {
 		return d, err

@@ -162,8 +162,14 @@ func TestDemoTakesTheExportsThatGraphGives(t *testing.T) {
 			if sum.Runs[engine.Failed]+sum.Runs[engine.Parked] > 0 {
 				t.Errorf("runs %v", sum.Runs)
 			}
-			if got := sum.Events["alert"]; got < len(docs.Alerts) {
-				t.Errorf("%d of %d alerts were seen", got, len(docs.Alerts))
+			want := 0 // what the playbooks' filters ask for at least
+			for _, a := range docs.Alerts {
+				if a["severity"] == "low" || a["severity"] == "informational" {
+					want++
+				}
+			}
+			if got := sum.Events["alert"]; got < want {
+				t.Errorf("%d of %d low alerts were seen", got, want)
 			}
 		})
 	}
