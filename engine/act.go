@@ -228,9 +228,12 @@ func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
 		return a.took(f, d.Output)
 	case d.Probe:
 		a.foldProbe(f, e, d)
-	case d.Interrupted:
+	case d.Interrupted && d.Fault.Unknown:
 		a.fault, a.cutOff = d.Fault, true
 		a.unknown(f, e.At)
+	case d.Interrupted:
+		a.fault, a.cutOff = d.Fault, true
+		a.again(f, e.At, true)
 	default:
 		a.spent++
 		a.fault, a.cutOff = d.Fault, false

@@ -198,6 +198,7 @@ func (pl *planner) begin(p *playbooks.Playbook, ev Event, lists map[string]any, 
 	if d.decision.State == Ready {
 		out.Run.Wake = time.Time{}
 	}
+	d.run = out.Run
 	pl.ready = append(pl.ready, d)
 }
 

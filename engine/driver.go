@@ -160,7 +160,7 @@ func (d *driver) load(ctx context.Context) ([]Entry, error) {
 		return nil, err
 	}
 	d.machine, d.history = m, loaded.Entries
-	return m.Interrupt(time.Now()), nil
+	return m.Interrupt(time.Now(), false), nil
 }
 
 func (d *driver) rebuild(l Loaded) (*Machine, error) {

@@ -257,16 +257,29 @@ func (l *dispatcher) stop(cut context.CancelFunc) error {
 		select {
 		case id := <-l.done:
 			delete(l.active, id)
-		case <-l.e.fresh: // never started: its intents count as interrupted at the next start
-			<-l.e.workers
+		case d := <-l.e.fresh:
+			l.putBack(d)
 		}
 	}
 	for {
 		select {
-		case <-l.e.fresh:
-			<-l.e.workers
+		case d := <-l.e.fresh:
+			l.putBack(d)
 		default:
 			return nil
 		}
+	}
+}
+
+// putBack records that the first attempts of a run, whose intents are durable, were never made,
+// so that the next start need not wonder.
+func (l *dispatcher) putBack(d *driver) {
+	defer func() { <-l.e.workers }()
+	entries := d.machine.Interrupt(time.Now(), true)
+	if len(entries) == 0 {
+		return
+	}
+	if err := d.append(l.ctx, Decision{Record: entries, State: Ready}); err != nil {
+		l.e.log.Error("run was not put back: its first attempts count as cut off", "run", d.run.ID, "err", err)
 	}
 }

@@ -90,7 +90,7 @@ func play(t *rapid.T, fail func(string, ...any), p *playbooks.Playbook, script [
 			if err := m.Replay(history); err != nil {
 				fail("the history does not replay: %v", err)
 			}
-			history = append(history, m.Interrupt(now)...)
+			history = append(history, m.Interrupt(now, false)...)
 		}
 	}
 }

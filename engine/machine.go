@@ -372,13 +372,17 @@ func (t *turn) decision() Decision {
 }
 
 // Interrupt records that every attempt in flight was cut off by the end of a process. It is
-// called once, after Replay.
-func (m *Machine) Interrupt(now time.Time) []Entry {
+// called once, after Replay: then nobody knows what became of them. It is also called by a
+// process that stops before it made them: then unmade says that certainly nothing happened.
+func (m *Machine) Interrupt(now time.Time, unmade bool) []Entry {
 	var entries []Entry
+	fault := actions.Fault{Code: "interrupted", Message: "the process ended before the answer came", Retry: true, Unknown: true}
+	if unmade {
+		fault.Message, fault.Unknown = "the process stopped before the attempt was made", false
+	}
 	for m.flying > 0 {
 		f := m.firstFlying()
-		d := OutcomeData{Status: Faulty, Interrupted: true, Probe: f.act.phase == probing, Fault: &actions.Fault{
-			Code: "interrupted", Message: "the process ended before the answer came", Retry: true, Unknown: true}}
+		d := OutcomeData{Status: Faulty, Interrupted: true, Probe: f.act.phase == probing, Fault: &fault}
 		e := m.entry(f.act.path(f), Outcome, f.act.number, now, d)
 		if err := m.apply(e); err != nil {
 			return entries // cannot happen: the frame says that it waits for exactly this

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+// BenchmarkRuns measures whole runs: an admission with the intent, then outcome and end. With so
+// many callers at once, groups of that size form by themselves.
+func BenchmarkRuns(b *testing.B) {
+	for _, callers := range []int{1, 2, 10, 50, 100, 200} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			db := newTest(b)
+			payload := json.RawMessage(`{"title":"` + strings.Repeat("x", 3000) + `"}`)
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for range callers {
+				wg.Go(func() {
+					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+						if err := wholeRun(b, db, int(n), payload); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			s := db.Stats()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "runs/s")
+			b.ReportMetric(float64(s.Works)/float64(s.Commits), "writes/commit")
+		})
+	}
+}
+
+func wholeRun(b *testing.B, db *DB, n int, payload json.RawMessage) error {
+	ev := someEvent(fmt.Sprint("a", n), 1)
+	ev.Payload = payload
+	p := someRun(ev, "triage")
+	p.Entries = []engine.Entry{{Seq: 1, Kind: engine.Began}, {Seq: 2, Path: "steps/0:update", Kind: engine.Intent, Attempt: 1}}
+	if _, err := db.Admit(b.Context(), admissionOf(ev, p)); err != nil {
+		return err
+	}
+	return db.Append(b.Context(), engine.Append{Run: p.Run.ID, State: engine.Succeeded, Ended: moments(1), Entries: []engine.Entry{
+		{Seq: 3, Path: "steps/0:update", Kind: engine.Outcome, Attempt: 1}, {Seq: 4, Kind: engine.Ended},
+	}})
+}
+
+// BenchmarkBatch measures the admission of 1,000 events at once, with ten decisions each.
+func BenchmarkBatch(b *testing.B) {
+	db := newTest(b)
+	version := 0
+	for b.Loop() {
+		version++
+		a := engine.Admission{}
+		for i := range 1000 {
+			p := engine.Planned{Event: someEvent(fmt.Sprint("a", i), version)}
+			for m := range 10 {
+				p.Matches = append(p.Matches, engine.Match{Playbook: fmt.Sprint("p", m), Verdict: engine.NotMatched, Detail: "a == b"})
+			}
+			a.Events = append(a.Events, p)
+		}
+		mustAdmit(b, db, a)
+	}
+}
+
+// BenchmarkReady measures a look at the queue while 10,000 runs of one key wait in it.
+func BenchmarkReady(b *testing.B) {
+	db := newTest(b)
+	for i := range 10 {
+		a := engine.Admission{Documents: map[string][]byte{digestOf(textOf("triage")): textOf("triage")}}
+		for n := range 1000 {
+			ev := someEvent(fmt.Sprint("a", n), i)
+			p := someRun(ev, "triage")
+			p.Run.Key = "k"
+			a.Events = append(a.Events, admissionOf(ev, p).Events...)
+		}
+		mustAdmit(b, db, a)
+	}
+	b.ResetTimer()
+	for b.Loop() {
+		if runs, err := db.Ready(b.Context(), moments(0), 100); err != nil || len(runs) != 1 {
+			b.Fatal(len(runs), err)
+		}
+	}
+}
