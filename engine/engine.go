@@ -1,10 +1,9 @@
 package engine
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,11 +62,17 @@ type Engine struct {
 	workers chan struct{} // a token for each run in progress
 	fresh   chan *driver  // runs that Deliver started and hands to the loop with their worker
 	wake    chan struct{}
+	running atomic.Bool
+
+	mu sync.Mutex
 	// compiled holds playbooks of earlier texts, for runs that started with them.
-	mu       sync.Mutex
 	compiled map[string]*playbooks.Playbook
-	running  atomic.Bool
+	open     bool           // the loop takes runs from Deliver
+	begun    map[RunID]bool // runs that a Deliver has begun and the loop does not have yet
 }
+
+// maxCompiled keeps the map of earlier texts from growing over the months.
+const maxCompiled = 256
 
 // New makes an engine.
 func New(o Options) *Engine {
@@ -83,7 +88,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		o: o, log: o.Log.With("component", "engine"),
 		workers: make(chan struct{}, o.Workers), fresh: make(chan *driver, o.Workers),
-		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{},
+		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{}, begun: map[RunID]bool{},
 	}
 	e.set.Store(&playbooks.Set{})
 	return e
@@ -131,155 +136,57 @@ func (e *Engine) playbook(name, digest string, source []byte) (*playbooks.Playbo
 	if p.Digest != digest {
 		return nil, fmt.Errorf("playbook %s as recorded has digest %s, not %s: the journal was changed", name, p.Digest, digest)
 	}
+	if len(e.compiled) >= maxCompiled {
+		clear(e.compiled)
+	}
 	e.compiled[digest] = p
 	return p, nil
 }
 
-// Run drives runs until ctx ends. Attempts in flight then get Grace to finish, and their
-// outcomes are recorded before Run returns.
-func (e *Engine) Run(ctx context.Context) error {
-	if !e.running.CompareAndSwap(false, true) {
-		return errors.New("engine is running already")
+// reserve takes a worker for a run that Deliver begins. From then on the run belongs to that
+// Deliver: the loop leaves it alone, also once the journal says that it is ready, because two
+// drivers of one run would make its first attempts twice.
+func (e *Engine) reserve(id RunID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.open || e.begun[id] {
+		return false
 	}
-	defer e.running.Store(false)
-	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
-	l := &dispatcher{e: e, ctx: ctx, attempts: attempts, active: map[RunID]bool{}, done: make(chan RunID)}
-	l.loop()
-	return l.stop(cut)
-}
-
-// dispatcher is the state of Run: only its goroutine touches it.
-type dispatcher struct {
-	e        *Engine
-	ctx      context.Context
-	attempts context.Context
-	active   map[RunID]bool
-	done     chan RunID
-	failures int
-	retryAt  time.Time // the journal failed: not before
-}
-
-func (l *dispatcher) loop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-l.ctx.Done():
-			return
-		case d := <-l.e.fresh:
-			l.start(d)
-			continue // its worker is taken already; nothing else changed
-		case id := <-l.done:
-			delete(l.active, id)
-		case <-l.e.wake:
-		case <-timer.C:
-		}
-		timer.Reset(l.fill())
-	}
-}
-
-// fill starts runs that are ready as long as there are workers, and returns how long to sleep
-// if nothing happens.
-func (l *dispatcher) fill() time.Duration {
-	now := time.Now()
-	if wait := l.retryAt.Sub(now); wait > 0 {
-		return wait
-	}
-	free := cap(l.e.workers) - len(l.e.workers)
-	if free == 0 {
-		return RecheckEvery // a worker that gets free wakes us
-	}
-	runs, err := l.e.o.Journal.Ready(l.ctx, now, free+len(l.active))
-	if err != nil {
-		if l.ctx.Err() == nil {
-			l.e.log.Error("can't read the journal", "err", err)
-		}
-		l.retryAt = now.Add(JournalPause)
-		return JournalPause
-	}
-	for _, run := range runs {
-		if l.active[run.ID] {
-			continue
-		}
-		select {
-		case l.e.workers <- struct{}{}:
-			l.start(&driver{e: l.e, run: run})
-		default:
-			return RecheckEvery
-		}
-	}
-	return l.sleep(now)
-}
-
-func (l *dispatcher) sleep(now time.Time) time.Duration {
-	wake, err := l.e.o.Journal.NextWake(l.ctx)
-	if err != nil || wake.IsZero() {
-		return RecheckEvery
-	}
-	// A run whose time has come may be held back by another with its concurrency key, which
-	// wakes us when it ends: a short wait keeps the loop from spinning meanwhile.
-	return max(10*time.Millisecond, min(wake.Sub(now), RecheckEvery))
-}
-
-// start drives a run on its own goroutine. The worker token is taken already.
-func (l *dispatcher) start(d *driver) {
-	if l.active[d.run.ID] {
-		<-l.e.workers
-		return
-	}
-	l.active[d.run.ID] = true
-	go func() {
-		err := d.drive(l.ctx, l.attempts)
-		if err != nil {
-			l.e.log.Error("run was put back", "run", d.run.ID, "playbook", d.run.Playbook, "err", err)
-			sleep(l.ctx, JournalPause)
-		}
-		<-l.e.workers
-		l.done <- d.run.ID
-	}()
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
-	case <-t.C:
-	case <-ctx.Done():
+	case e.workers <- struct{}{}:
+		e.begun[id] = true
+		return true
+	default:
+		return false
 	}
 }
 
-// stop waits for the drivers, cutting their attempts off after the grace period.
-func (l *dispatcher) stop(cut context.CancelFunc) error {
-	timer := time.AfterFunc(Grace, cut)
-	defer timer.Stop()
-	for len(l.active) > 0 {
-		select {
-		case id := <-l.done:
-			delete(l.active, id)
-		case d := <-l.e.fresh:
-			l.putBack(d)
-		}
-	}
-	for {
-		select {
-		case d := <-l.e.fresh:
-			l.putBack(d)
-		default:
-			return nil
-		}
-	}
+// giveBack undoes reserve. The loop has to look again: it may have passed over the run, or found
+// no worker for another.
+func (e *Engine) giveBack(id RunID) {
+	e.taken(id)
+	<-e.workers
+	e.poke()
 }
 
-// putBack records that the first attempts of a run, whose intents are durable, were never made,
-// so that the next start need not wonder.
-func (l *dispatcher) putBack(d *driver) {
-	defer func() { <-l.e.workers }()
-	entries := d.machine.Interrupt(time.Now(), true)
-	if len(entries) == 0 {
-		return
-	}
-	if err := d.append(l.ctx, Decision{Record: entries, State: Ready}); err != nil {
-		l.e.log.Error("run was not put back: its first attempts count as cut off", "run", d.run.ID, "err", err)
-	}
+// taken says that the loop has the run now.
+func (e *Engine) taken(id RunID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.begun, id)
 }
+
+// reserved copies the runs that belong to a Deliver.
+func (e *Engine) reserved() map[RunID]bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.begun)
+}
+
+// setOpen says whether the loop takes runs from Deliver.
+func (e *Engine) setOpen(open bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.open = open
+}
+

@@ -11,7 +11,7 @@ import (
 // there would be one for each item.
 func (c *compiler) foreach(b *block, step *Step, depth int, s *scope) afterStep {
 	body := &Foreach{As: DefaultItem, Concurrency: b.number("concurrency", 1, MaxItemsConcurrency, 1)}
-	item := expression.Any
+	var item expression.Type
 	body.Items, item = c.items(b.get("foreach"), s)
 	at := b.get("foreach")
 	if as := b.get("as"); as != nil && c.identifier(as, "an item") {

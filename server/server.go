@@ -156,7 +156,7 @@ func (s *Server) Start() error {
 	ln := s.o.Listener
 	if ln == nil {
 		var err error
-		if ln, err = net.Listen("tcp", s.o.Addr); err != nil {
+		if ln, err = new(net.ListenConfig).Listen(context.Background(), "tcp", s.o.Addr); err != nil {
 			return fmt.Errorf("listening: %w", err)
 		}
 	}

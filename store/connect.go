@@ -59,7 +59,7 @@ func connectReaders(path string) *sql.DB {
 // distrust has SQLite take the file for hostile: its schema may not call functions with side
 // effects, and damaged pages are noticed rather than followed.
 func distrust(c *sqlite3.SQLiteConn) error {
-	for _, pragma := range []string{"PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON"} {
+	for _, pragma := range []string{"PRAGMA trusted_schema = OFF", "PRAGMA temp_store = MEMORY"} {
 		if _, err := c.Exec(pragma, nil); err != nil {
 			return err
 		}

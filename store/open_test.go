@@ -198,7 +198,7 @@ func TestRowsThatMakeNoSenseAreErrors(t *testing.T) {
 		"missing playbook": {"PRAGMA foreign_keys = OFF", "DELETE FROM documents"},
 		"missing value":    {"PRAGMA foreign_keys = OFF", "UPDATE events SET payload = NULL, payload_blob = 99"},
 		"missing event":    {"PRAGMA foreign_keys = OFF", "DELETE FROM events"},
-		"huge semantics":   {"PRAGMA ignore_check_constraints = ON", "UPDATE runs SET state = 'resting'"},
+		"unknown state":    {"PRAGMA ignore_check_constraints = ON", "UPDATE runs SET state = 'resting'"},
 		"waits for ever":   {"PRAGMA ignore_check_constraints = ON", "UPDATE runs SET state = 'waiting', wake = NULL"},
 	} {
 		path := closed(t)

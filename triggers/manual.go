@@ -41,10 +41,9 @@ func Manual(m ManualRun, now time.Time) (engine.Event, error) {
 	if m.Playbook == nil {
 		return engine.Event{}, errors.New("a manual run needs a playbook")
 	}
-	source := "manual/" + m.Playbook.Name
-	at := slices.IndexFunc(m.Playbook.Triggers, func(t playbooks.Trigger) bool { return t.Manual != nil })
-	if at < 0 {
-		return engine.Event{}, fmt.Errorf("playbook %s can't be run by hand: add \"- manual\" to its triggers", m.Playbook.Name)
+	source, declared, err := manualSource(m.Playbook)
+	if err != nil {
+		return engine.Event{}, err
 	}
 	if m.Tenant == "" {
 		return engine.Event{}, errors.New("a manual run needs a tenant: name one of those in the configuration")
@@ -53,7 +52,7 @@ func Manual(m ManualRun, now time.Time) (engine.Event, error) {
 	if err != nil {
 		return engine.Event{}, err
 	}
-	inputs, err := manualInputs(m.Inputs, m.Playbook.Triggers[at].Manual.Inputs)
+	inputs, err := manualInputs(m.Inputs, declared)
 	if err != nil {
 		return engine.Event{}, fmt.Errorf("inputs of %s: %w", m.Playbook.Name, err)
 	}
@@ -68,6 +67,21 @@ func Manual(m ManualRun, now time.Time) (engine.Event, error) {
 	}
 	describe(&e)
 	return e, nil
+}
+
+// manualSource is the source under which a person's event comes, and the inputs that go with it. A
+// playbook without a manual trigger sees the event as if its first trigger had brought it: that
+// is how a playbook is tried on an alert.
+func manualSource(p *playbooks.Playbook) (source string, declared []playbooks.Input, err error) {
+	for _, t := range p.Triggers {
+		if t.Manual != nil {
+			return "manual/" + p.Name, t.Manual.Inputs, nil
+		}
+	}
+	if len(p.Triggers) == 0 {
+		return "", nil, fmt.Errorf("playbook %s has no triggers: add \"- manual\"", p.Name)
+	}
+	return p.Triggers[0].Source, nil, nil
 }
 
 // manualPayload reads the event, also below its name.

@@ -48,7 +48,7 @@ func TestAManualRunThatCannotWorkIsRefusedWithTheMend(t *testing.T) {
 		{"no playbook", "needs a playbook", ManualRun{Tenant: "contoso"}},
 		{"no trigger", `add "- manual"`, ManualRun{Playbook: &playbooks.Playbook{Name: "x"}, Tenant: "contoso"}},
 		{"no tenant", "name one of those", ManualRun{Playbook: manualBook()}},
-		{"broken event", "line 2, column 1: the JSON text ends too early", ManualRun{Playbook: manualBook(), Tenant: "contoso", Event: []byte("{\"a\":\n")}},
+		{"broken event", "line 1, column 6: the JSON text ends too early", ManualRun{Playbook: manualBook(), Tenant: "contoso", Event: []byte("{\"a\":\n")}},
 		{"no object", "write it in braces", ManualRun{Playbook: manualBook(), Tenant: "contoso", Event: []byte("[1]")}},
 		{"null", "write it in braces", ManualRun{Playbook: manualBook(), Tenant: "contoso", Event: []byte("null")}},
 		{"deep event", "nested too deep", ManualRun{Playbook: manualBook(), Tenant: "contoso", Event: []byte(strings.Repeat("[", MaxDepth+1))}},
@@ -56,7 +56,7 @@ func TestAManualRunThatCannotWorkIsRefusedWithTheMend(t *testing.T) {
 		{"missing input", "host is missing", ManualRun{Playbook: manualBook(host), Tenant: "contoso"}},
 		{"unknown input", "the playbook takes host", ManualRun{Playbook: manualBook(host), Tenant: "contoso", Inputs: []byte(`{"hots":1}`)}},
 		{"no inputs", "takes none", ManualRun{Playbook: manualBook(), Tenant: "contoso", Inputs: []byte(`{"host":1}`)}},
-		{"wrong kind", "host is", ManualRun{Playbook: manualBook(host), Tenant: "contoso", Inputs: []byte(`{"host":1}`)}},
+		{"wrong kind", "host must be text", ManualRun{Playbook: manualBook(host), Tenant: "contoso", Inputs: []byte(`{"host":1}`)}},
 		{"large inputs", "larger than", ManualRun{Playbook: manualBook(host), Tenant: "contoso", Inputs: []byte(`{"host":"` + strings.Repeat("x", MaxInputs) + `"}`)}},
 	} {
 		if _, err := Manual(tt.run, time.Now()); err == nil || !strings.Contains(err.Error(), tt.mend) {

@@ -302,6 +302,7 @@ func TestTheSweepFindsWhatSurfacedTooLateAndWidensTheOverlap(t *testing.T) {
 		m.positions[pollPosition] = "2000-01-01T00:00:00Z" // an earlier life has found nothing
 		stop := run(t, p)
 		time.Sleep(23*time.Hour + time.Minute)
+		synctest.Wait()
 		if len(m.events) != 1 || len(l.queries) != 24 {
 			t.Errorf("before the sweep: events %v, %d polls", m.ids(), len(l.queries))
 		}

@@ -35,12 +35,11 @@ func Polls(books []*playbooks.Playbook, tenant string) map[string]PollSettings {
 			}
 			s.Expand = s.Expand || t.Poll.Expand
 			polls[t.Poll.Resource] = s
-			switch {
-			case t.Poll.Filter == nil:
+			if t.Poll.Filter == nil {
 				unfiltered[t.Poll.Resource] = true
-			default:
-				filters[t.Poll.Resource] = append(filters[t.Poll.Resource], t.Poll.Filter.Text)
+				continue
 			}
+			filters[t.Poll.Resource] = append(filters[t.Poll.Resource], t.Poll.Filter.Text)
 		}
 	}
 	for resource, s := range polls {

@@ -377,6 +377,16 @@ func TestEveryExampleAndDefaultOfAFieldIsRight(t *testing.T) {
 	if got, err := json.Marshal(security.DefaultListed); err != nil || string(got) != string(listTop(t).Default) {
 		t.Errorf("the default of top is %s in the code and %s in the reference", got, listTop(t).Default)
 	}
+	r := actions.NewRegistry(builtin.Actions(builtin.Deps{})...)
+	for action, field := range map[string]string{"alert.move": "alerts", "incident.merge": "incidents"} {
+		a, err := r.Lookup(action)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Spec().Input.Properties[field].MaxItems; got == nil || *got != security.MaxMoved {
+			t.Errorf("%s takes %v %s, the limit is %d", action, got, field, security.MaxMoved)
+		}
+	}
 	if float64(security.MaxListed) != *listTop(t).Maximum {
 		t.Errorf("the limit of top is %d in the code and %v in the schema", security.MaxListed, *listTop(t).Maximum)
 	}

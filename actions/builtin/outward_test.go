@@ -240,7 +240,8 @@ func TestEveryActionThatShipsIsTestedForItsEffects(t *testing.T) {
 
 func TestAnUnrepeatableRequestLeavesOnceEvenOnADeadConnection(t *testing.T) {
 	t.Parallel()
-	for _, input := range []map[string]any{{"method": "POST"}, {"method": "POST", "body": map[string]any{"a": 1}}} {
+	for _, input := range []map[string]any{{"method": "POST"}, {"method": "POST", "body": map[string]any{"a": 1}},
+		{"method": "PATCH", "headers": map[string]any{"x-idempotency-key": "mine"}}} {
 		o := beyond(t)
 		input["url"] = o.URL + "/x"
 		if _, f := o.do(t, "http.request", map[string]any{"url": o.URL + "/warm"}); f != nil { // a connection is kept now
@@ -254,6 +255,10 @@ func TestAnUnrepeatableRequestLeavesOnceEvenOnADeadConnection(t *testing.T) {
 		}
 		if got := o.Requests() - before; got != 1 {
 			t.Errorf("the request arrived %d times", got)
+		}
+		r, _ := o.last(t)
+		if r.Header.Get("Idempotency-Key") != "k1" || len(r.TransferEncoding) > 0 { // some servers refuse chunks
+			t.Errorf("it came with the key %q, encoded as %v", r.Header.Get("Idempotency-Key"), r.TransferEncoding)
 		}
 	}
 }

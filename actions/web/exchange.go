@@ -102,12 +102,13 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	return answer, nil
 }
 
-// build makes the request. The transport repeats requests by itself when a kept connection turns
-// out to be dead; it takes an Idempotency-Key for a permission, and needs GetBody. Without that
-// function, and with a body of some kind, a request is sent once.
+// build makes the request. The transport repeats a request by itself when a kept connection turns
+// out to be dead, if it takes the request for idempotent: it takes an Idempotency-Key for that, and
+// needs GetBody. So what must leave once has no GetBody, and its key is spelt in a way that the
+// transport does not look for; names of headers mean the same in any case.
 func (r Request) build(ctx context.Context) (*http.Request, error) {
 	var body io.Reader
-	if r.Body != nil || r.Effect == actions.Once {
+	if r.Body != nil {
 		body = struct{ io.Reader }{bytes.NewReader(r.Body)}
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
@@ -119,7 +120,11 @@ func (r Request) build(ctx context.Context) (*http.Request, error) {
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
 	}
 	for name, values := range r.Header {
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		name = http.CanonicalHeaderKey(name)
+		if r.Effect == actions.Once && strings.HasSuffix(name, "Idempotency-Key") {
+			name = strings.ToLower(name)
+		}
+		req.Header[name] = values
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "playbookd")

@@ -58,14 +58,16 @@ func TestStoppingWhileWaitingLeavesAChangeUnknownAndAReadNot(t *testing.T) {
 	t.Parallel()
 	for effect, unknown := range map[actions.Effect]bool{actions.Reads: false, actions.Converges: true, actions.Once: true} {
 		ctx, cancel := context.WithCancel(t.Context())
-		srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		over := make(chan struct{})
+		srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			cancel()
-			<-r.Context().Done()
+			<-over
 		}))
 		_, err := Exchange(ctx, srv.Client(), Request{Method: "POST", URL: srv.URL, Effect: effect})
 		if f := actions.FaultOf(err); err == nil || f.Code != actions.CodeCanceled || f.Unknown != unknown {
 			t.Errorf("%s: %v", effect, err)
 		}
+		close(over)
 		srv.Close()
 		cancel()
 	}

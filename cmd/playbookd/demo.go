@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,7 +73,6 @@ func (s *streams) demo(ctx context.Context, f simulatorFlags, once, verbose bool
 type demoView struct {
 	s     *streams
 	shown bool
-	hint  time.Time
 }
 
 // demoLine is a run as --json prints it.

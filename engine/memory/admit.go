@@ -55,21 +55,18 @@ func add[V any](ad *admission, list *[]V, value V) {
 }
 
 func (ad *admission) admit(a engine.Admission) error {
+	if err := check(a); err != nil {
+		return err
+	}
 	if err := ad.move(a.Cursor); err != nil {
 		return err
 	}
 	for digest, content := range a.Documents {
-		if err := checkDocument(digest, content); err != nil {
-			return err
-		}
 		if _, ok := ad.documents[digest]; !ok {
 			put(ad, ad.documents, digest, append([]byte{}, content...))
 		}
 	}
 	for _, p := range a.Events {
-		if err := checkPlanned(p); err != nil {
-			return fmt.Errorf("event %q: %w", p.Event.ID, err)
-		}
 		if err := ad.event(p, a.Set.Members); err != nil {
 			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
@@ -81,8 +78,6 @@ func (ad *admission) move(c *engine.Cursor) error {
 	switch {
 	case c == nil:
 		return nil
-	case c.Source == "":
-		return fmt.Errorf("position %q: the source has no name", c.Position)
 	case ad.cursors[c.Source] != c.From:
 		return fmt.Errorf("source %q: position is %q, not %q: %w", c.Source, ad.cursors[c.Source], c.From, engine.ErrCursorMoved)
 	}

@@ -14,6 +14,24 @@ import (
 // plain is a time as any journal gives it back: in UTC, without the reading of a monotonic clock.
 func plain(t time.Time) time.Time { return t.Round(0).UTC() }
 
+// check refuses what could be remembered but not be gone on with.
+func check(a engine.Admission) error {
+	if c := a.Cursor; c != nil && c.Source == "" {
+		return fmt.Errorf("position %q: the source has no name", c.Position)
+	}
+	for digest, content := range a.Documents {
+		if err := checkDocument(digest, content); err != nil {
+			return err
+		}
+	}
+	for _, p := range a.Events {
+		if err := checkPlanned(p); err != nil {
+			return fmt.Errorf("event %q: %w", p.Event.ID, err)
+		}
+	}
+	return nil
+}
+
 func checkPlanned(p engine.Planned) error {
 	if p.Event.ID == "" {
 		return fmt.Errorf("the ID is empty")
@@ -53,7 +71,11 @@ func checkRun(ev engine.Event, p engine.PlannedRun) error {
 	if err := checkState(r.State, r.Wake, r.Ended); err != nil {
 		return err
 	}
-	return checkEntries(p.Entries, 0)
+	if err := checkEntries(p.Entries, 0); err != nil {
+		return err
+	}
+	_, err := copyWrites(p.Writes, r.ID)
+	return err
 }
 
 func checkState(s engine.RunState, wake, ended time.Time) error {

@@ -44,7 +44,7 @@ func (s *Server) Start(addr string) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simulator certificate: %w", err)
 	}
-	tcp, err := net.Listen("tcp", addr)
+	tcp, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("simulator cannot listen on %q (choose another address, or port 0 for any free one): %w", addr, err)
 	}

@@ -6,9 +6,8 @@ type story struct {
 	category    string
 	techniques  []string
 	severity    string
-	source      string // serviceSource
-	detection   string // detectionSource
-	product     string
+	source      string   // serviceSource
+	detection   string   // detectionSource
 	kinds       []string // evidence, in order; "ip" stands for all addresses of the scene
 	file        string
 	command     string

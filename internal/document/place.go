@@ -143,7 +143,7 @@ func (t *tracer) escape() (rune, int) {
 	if t.col+1 >= len(t.text) {
 		return '\n', 0
 	}
-	digits := 0
+	var digits int
 	switch c := t.text[t.col+1]; c {
 	case 'x':
 		digits = 2

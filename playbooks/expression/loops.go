@@ -19,7 +19,7 @@ func (c *checker) loop(n *ast.BuiltinNode) Type {
 		return c.fail(n.Arguments[0], mendWant(List(Any), list), "%s needs a list, this is %s", n.Name, list.brief())
 	}
 	item := list.item()
-	body := Any
+	var body Type
 	if len(n.Arguments) > 1 {
 		p, ok := n.Arguments[1].(*ast.PredicateNode)
 		if !ok {

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Run drives runs until ctx ends. Attempts in flight then get Grace to finish, and their
+// outcomes are recorded before Run returns.
+func (e *Engine) Run(ctx context.Context) error {
+	if !e.running.CompareAndSwap(false, true) {
+		return errors.New("engine is running already")
+	}
+	defer e.running.Store(false)
+	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	l := &dispatcher{e: e, ctx: ctx, attempts: attempts, active: map[RunID]bool{}, held: map[RunID]hold{}, done: make(chan ended)}
+	e.setOpen(true)
+	l.loop()
+	l.stop(cut)
+	return nil
+}
+
+// dispatcher is the state of Run: only its goroutine touches it.
+type dispatcher struct {
+	e        *Engine
+	ctx      context.Context
+	attempts context.Context
+	active   map[RunID]bool
+	held     map[RunID]hold
+	done     chan ended
+	retryAt  time.Time     // the journal failed: not before
+	overdue  time.Duration // the last wait for a run that is overdue and can't be started
+}
+
+// ended is how driving a run ended; err says that it has to be driven again.
+type ended struct {
+	id  RunID
+	err error
+}
+
+// hold keeps a run that could not be driven from taking a worker again and again: what is damaged
+// must not stand in the way of what is not.
+type hold struct {
+	tries int
+	until time.Time
+}
+
+func (l *dispatcher) loop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case d := <-l.e.fresh:
+			l.take(d)
+			continue // its worker is taken already; nothing else changed
+		case end := <-l.done:
+			l.settle(end)
+		case <-l.e.wake:
+		case <-timer.C:
+		}
+		timer.Reset(l.fill())
+	}
+}
+
+// settle notes that a run is not in progress any more.
+func (l *dispatcher) settle(end ended) {
+	delete(l.active, end.id)
+	if end.err == nil {
+		delete(l.held, end.id)
+		return
+	}
+	h := l.held[end.id]
+	wait := min(JournalPause<<min(h.tries, 10), RecheckEvery)
+	l.held[end.id] = hold{tries: h.tries + 1, until: time.Now().Add(wait)}
+}
+
+// fill starts runs that are ready as long as there are workers, and returns how long to sleep
+// if nothing happens.
+func (l *dispatcher) fill() time.Duration {
+	now := time.Now()
+	if wait := l.retryAt.Sub(now); wait > 0 {
+		return wait
+	}
+	if len(l.e.workers) == cap(l.e.workers) {
+		return RecheckEvery // a worker that gets free wakes us
+	}
+	runs, err := l.e.o.Journal.Ready(l.ctx, now, len(l.active)+2*cap(l.e.workers)+len(l.held))
+	if err != nil {
+		if l.ctx.Err() == nil {
+			l.e.log.Error("can't read the journal", "err", err)
+		}
+		l.retryAt = now.Add(JournalPause)
+		return JournalPause
+	}
+	reserved := l.e.reserved() // after the question: then it holds every begun run of the answer
+	for _, run := range runs {
+		if l.active[run.ID] || reserved[run.ID] || l.held[run.ID].until.After(now) {
+			continue
+		}
+		select {
+		case l.e.workers <- struct{}{}:
+			l.start(&driver{e: l.e, run: run})
+		default:
+			return RecheckEvery
+		}
+	}
+	return l.sleep(now)
+}
+
+// sleep returns how long to sleep until a waiting run may have something to do.
+func (l *dispatcher) sleep(now time.Time) time.Duration {
+	wake, err := l.e.o.Journal.NextWake(l.ctx)
+	if err != nil {
+		return JournalPause
+	}
+	next := RecheckEvery
+	for _, h := range l.held {
+		if h.until.After(now) {
+			next = min(next, h.until.Sub(now))
+		}
+	}
+	if wake.IsZero() {
+		return next
+	}
+	if wake.After(now) {
+		l.overdue = 0
+		return min(next, wake.Sub(now))
+	}
+	// A run is overdue and was not started: its driver is about to take it up itself, or it can't
+	// be driven now. Another may be due before that changes, so the loop looks again, at first
+	// soon and then less and less often.
+	l.overdue = min(max(2*l.overdue, 10*time.Millisecond), JournalPause)
+	return min(next, l.overdue)
+}
+
+// take drives a run that Deliver has begun.
+func (l *dispatcher) take(d *driver) {
+	l.e.taken(d.run.ID)
+	l.start(d)
+}
+
+// start drives a run on its own goroutine. The worker token is taken already.
+func (l *dispatcher) start(d *driver) {
+	l.active[d.run.ID] = true
+	go func() {
+		err := d.drive(l.ctx, l.attempts)
+		if err != nil && l.ctx.Err() == nil {
+			l.e.log.Error("run was put back", "run", d.run.ID, "playbook", d.run.Playbook, "err", err)
+			sleep(l.ctx, JournalPause)
+		}
+		<-l.e.workers
+		l.done <- ended{id: d.run.ID, err: err}
+	}()
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// stop waits for the drivers, cutting their attempts off after the grace period. What Deliver has
+// begun still gets its first attempts: their intents are durable, and an intent without an attempt
+// would leave a person to find out that nothing happened.
+func (l *dispatcher) stop(cut context.CancelFunc) {
+	l.e.setOpen(false)
+	timer := time.AfterFunc(Grace, cut)
+	defer timer.Stop()
+	for len(l.active) > 0 || len(l.e.reserved()) > 0 {
+		select {
+		case end := <-l.done:
+			delete(l.active, end.id)
+		case d := <-l.e.fresh:
+			l.take(d)
+		case <-l.e.wake: // a Deliver may have given a run back
+		}
+	}
+}
