@@ -216,6 +216,9 @@ func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
 	if err != nil {
 		return err
 	}
+	if ok := d.Status == Took || d.Status == Dry || d.Status == Absent && d.Probe; !ok && d.Fault == nil {
+		return fmt.Errorf("%w: entry %d: outcome %q without a fault", errNotFollowing, e.Seq, d.Status)
+	}
 	if e.Attempt == 0 {
 		return a.foldUnattempted(f, e, d, part)
 	}
@@ -277,7 +280,7 @@ func (a *act) took(f *frame, out json.RawMessage) error {
 	}
 	merged, err := actions.Merge(a.outputs...)
 	if err != nil {
-		return fmt.Errorf("%w: step %s: %w", errNotFollowing, f.path, err)
+		merged = nil // the effects stand; only later expressions can't read the outputs
 	}
 	a.finish(f, merged)
 	return nil

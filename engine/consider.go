@@ -78,6 +78,7 @@ func listening(p *playbooks.Playbook, source string) []*playbooks.Trigger {
 // did not.
 func admits(triggers []*playbooks.Trigger, m *Match, scope map[string]any, c Circumstances) bool {
 	for _, t := range triggers {
+		m.Reason, m.Detail = "", ""
 		if t.Poll == nil {
 			return true
 		}
@@ -93,7 +94,6 @@ func admits(triggers []*playbooks.Trigger, m *Match, scope map[string]any, c Cir
 		case err != nil:
 			m.Reason, m.Detail = SkipError, "filter: "+err.Error()
 		case ok:
-			m.Reason, m.Detail = "", ""
 			return true
 		default:
 			m.Reason, m.Detail = SkipFilter, firstFalse

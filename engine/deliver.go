@@ -62,7 +62,7 @@ type planner struct {
 	set   *playbooks.Set
 	now   time.Time
 	docs  map[string][]byte
-	ready []*driver // runs whose first attempts are planned with them; each holds a worker
+	begun []*driver // runs whose first attempts are planned with them; each holds a worker
 }
 
 func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
@@ -168,7 +168,7 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 		}
 		out.DedupeWindow = p.Dedupe.Window
 	}
-	if out.Run.Key == "" && pl.e.running.Load() {
+	if out.Run.Key == "" {
 		pl.begin(p, ev, lists, &out)
 	}
 	return out, nil
@@ -176,19 +176,14 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 
 // begin takes a worker, if one is free, and plans the run's first attempts.
 func (pl *planner) begin(p *playbooks.Playbook, ev Event, lists map[string]any, out *PlannedRun) {
-	select {
-	case pl.e.workers <- struct{}{}:
-	default:
+	if !pl.e.reserve(out.Run.ID) {
 		return
 	}
-	m, err := Begin(p, out.Run, ev, lists)
-	if err != nil {
-		<-pl.e.workers
+	d := &driver{e: pl.e, run: out.Run}
+	if err := d.begin(p, ev, lists, pl.now); err != nil {
+		pl.e.giveBack(out.Run.ID)
 		return // the loop meets the same error, with the run on disk to tell it
 	}
-	d := &driver{e: pl.e, run: out.Run, machine: m}
-	d.decision = m.Next(pl.now)
-	d.history = append(d.history, d.decision.Record...)
 	out.Entries = d.decision.Record
 	out.Writes = d.writes(d.decision)
 	out.Run.State, out.Run.Message, out.Run.Wake = d.decision.State, d.decision.Message, d.decision.Wake
@@ -199,7 +194,7 @@ func (pl *planner) begin(p *playbooks.Playbook, ev Event, lists map[string]any, 
 		out.Run.Wake = time.Time{}
 	}
 	d.run = out.Run
-	pl.ready = append(pl.ready, d)
+	pl.begun = append(pl.begun, d)
 }
 
 // handOver gives the loop the runs that the journal has started.
@@ -208,26 +203,28 @@ func (pl *planner) handOver(r Receipt) {
 	for _, id := range r.Started {
 		started[id] = true
 	}
-	ready := pl.ready
-	pl.ready = nil
-	for _, d := range ready {
+	begun := pl.begun
+	pl.begun = nil
+	for _, d := range begun {
 		if !started[d.run.ID] {
-			<-pl.e.workers
+			pl.e.giveBack(d.run.ID)
 			continue
 		}
+		delete(started, d.run.ID)
 		pl.e.fresh <- d // as many places as workers: never blocks
 	}
-	if len(r.Started) > len(ready) {
+	if len(started) > 0 {
 		pl.e.poke()
 	}
 }
 
-// release gives back the workers of runs that were not admitted.
+// release gives back what was begun and not admitted, as far as we know: if the journal has it
+// nevertheless, the loop finds it there.
 func (pl *planner) release() {
-	for range pl.ready {
-		<-pl.e.workers
+	for _, d := range pl.begun {
+		pl.e.giveBack(d.run.ID)
 	}
-	pl.ready = nil
+	pl.begun = nil
 }
 
 // listValues reads the recorded content of a watchlist.

@@ -166,9 +166,8 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// stop waits for the drivers, cutting their attempts off after the grace period. What Deliver has
-// begun still gets its first attempts: their intents are durable, and an intent without an attempt
-// would leave a person to find out that nothing happened.
+// stop waits for the drivers, cutting their attempts off after the grace period, and for every
+// Deliver that has begun a run.
 func (l *dispatcher) stop(cut context.CancelFunc) {
 	l.e.setOpen(false)
 	timer := time.AfterFunc(Grace, cut)
@@ -178,8 +177,23 @@ func (l *dispatcher) stop(cut context.CancelFunc) {
 		case end := <-l.done:
 			delete(l.active, end.id)
 		case d := <-l.e.fresh:
-			l.take(d)
+			l.putBack(d)
 		case <-l.e.wake: // a Deliver may have given a run back
 		}
 	}
+}
+
+// putBack records that the first attempts of a run, whose intents are durable, were never made,
+// so that the next start need not wonder. A run that has none may as well be told about.
+func (l *dispatcher) putBack(d *driver) {
+	entries := d.machine.Interrupt(time.Now(), true)
+	if len(entries) == 0 {
+		l.take(d)
+		return
+	}
+	if err := d.append(l.ctx, Decision{Record: entries, State: Ready}); err != nil {
+		l.e.log.Error("run was not put back: its first attempts count as cut off", "run", d.run.ID, "err", err)
+	}
+	l.e.taken(d.run.ID)
+	<-l.e.workers
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 // driver does what one run's machine says, until the run ends, is parked, or has to wait.
@@ -41,8 +42,9 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 		if err != nil || d.machine == nil {
 			return err
 		}
-		dec = d.machine.Next(time.Now())
-		dec.Record = append(interrupted, dec.Record...)
+		if dec, err = d.next(interrupted); err != nil {
+			return d.park(ctx, err)
+		}
 		if err := d.append(ctx, dec); err != nil {
 			return err
 		}
@@ -65,8 +67,10 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 			dec = Decision{Record: entries, State: Ready}
 			err = d.append(ctx, dec)
 		default:
-			dec = d.machine.Next(time.Now())
-			dec.Record = append(entries, dec.Record...)
+			if dec, err = d.next(entries); err != nil {
+				d.drain()
+				return d.park(ctx, err)
+			}
 			err = d.append(ctx, dec)
 		}
 		if err != nil {
@@ -141,6 +145,33 @@ func (d *driver) drain() {
 	}
 }
 
+// begin makes the machine of a new run and its first decision.
+func (d *driver) begin(p *playbooks.Playbook, ev Event, lists map[string]any, now time.Time) (err error) {
+	defer recovered(&err)
+	if d.machine, err = Begin(p, d.run, ev, lists); err != nil {
+		return err
+	}
+	d.decision = d.machine.Next(now)
+	d.history = append(d.history, d.decision.Record...)
+	return nil
+}
+
+// next decides what comes after some entries that are to be recorded with it.
+func (d *driver) next(entries []Entry) (dec Decision, err error) {
+	defer recovered(&err)
+	dec = d.machine.Next(time.Now())
+	dec.Record = append(entries, dec.Record...)
+	return dec, nil
+}
+
+// recovered makes an error of a panic. Deciding calls functions of actions with values from
+// alerts: one that panics stops the run that it belongs to, and no other.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("deciding panicked, which is a defect: %v", r)
+	}
+}
+
 // load makes the machine from the journal. A run whose record can't be understood is parked,
 // with the reason, rather than guessed at; then the machine stays nil.
 func (d *driver) load(ctx context.Context) ([]Entry, error) {
@@ -151,19 +182,26 @@ func (d *driver) load(ctx context.Context) ([]Entry, error) {
 	d.run = loaded.Run
 	m, err := d.rebuild(loaded)
 	if err != nil {
-		d.run.State, d.run.Message = Parked, err.Error()
-		d.e.log.Error("run can't go on", "run", d.run.ID, "playbook", d.run.Playbook, "err", err)
-		err = d.e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: d.run.ID, State: Parked, Message: err.Error()})
-		if err == nil {
-			d.e.o.Observer.RunPaused(d.run)
-		}
-		return nil, err
+		return nil, d.park(ctx, err)
 	}
 	d.machine, d.history = m, loaded.Entries
 	return m.Interrupt(time.Now(), false), nil
 }
 
-func (d *driver) rebuild(l Loaded) (*Machine, error) {
+// park leaves the run to a person, as the journal has it.
+func (d *driver) park(ctx context.Context, why error) error {
+	d.run.State, d.run.Message, d.run.Wake = Parked, why.Error(), time.Time{}
+	d.e.log.Error("run can't go on", "run", d.run.ID, "playbook", d.run.Playbook, "err", why)
+	err := d.e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: d.run.ID, State: Parked, Message: why.Error()})
+	if err != nil {
+		return fmt.Errorf("park: %w", err)
+	}
+	d.e.o.Observer.RunPaused(d.run)
+	return nil
+}
+
+func (d *driver) rebuild(l Loaded) (m *Machine, err error) {
+	defer recovered(&err)
 	if l.Run.Semantics != Semantics {
 		return nil, fmt.Errorf("the run was started under semantics %d, this program knows %d", l.Run.Semantics, Semantics)
 	}
@@ -175,8 +213,7 @@ func (d *driver) rebuild(l Loaded) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := Begin(p, l.Run, l.Event, lists)
-	if err != nil {
+	if m, err = Begin(p, l.Run, l.Event, lists); err != nil {
 		return nil, err
 	}
 	return m, m.Replay(l.Entries)
@@ -234,7 +271,8 @@ func (d *driver) attempt(ctx context.Context, a Attempt) {
 		}
 		d.settled <- s
 	}()
-	ctx, cancel := context.WithTimeoutCause(ctx, a.Timeout, errAttemptTimeout)
+	parent := ctx
+	ctx, cancel := context.WithTimeoutCause(parent, a.Timeout, errAttemptTimeout)
 	defer cancel()
 	call := actions.Call{
 		Key: a.Key, RequestID: a.RequestID, Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: string(d.run.ID),
@@ -248,11 +286,15 @@ func (d *driver) attempt(ctx context.Context, a Attempt) {
 	} else {
 		s.out, s.err = a.Action.Do(ctx, call)
 	}
-	if s.err != nil && errors.Is(context.Cause(ctx), errAttemptTimeout) {
-		f := *actions.FaultOf(s.err)
+	switch {
+	case s.err == nil:
+	case errors.Is(context.Cause(ctx), errAttemptTimeout):
+		f := *faultOf(s.err)
 		f.Code, f.Retry = actions.CodeTimeout, true
 		f.Message = fmt.Sprintf("no answer within %s", a.Timeout)
 		s.err = &f
+	case parent.Err() != nil:
+		s.err = cut(s.err)
 	}
 }
 

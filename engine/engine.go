@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -81,6 +82,11 @@ func New(o Options) *Engine {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Compile == nil {
+		o.Compile = func(string, []byte) (*playbooks.Playbook, error) {
+			return nil, errors.New("this engine was made without a compiler for recorded playbooks")
+		}
 	}
 	if o.Observer == nil {
 		o.Observer = nobody{}
@@ -189,4 +195,3 @@ func (e *Engine) setOpen(open bool) {
 	defer e.mu.Unlock()
 	e.open = open
 }
-

@@ -407,7 +407,8 @@ func (m *Machine) Settle(a Attempt, out json.RawMessage, absent bool, err error,
 	d := OutcomeData{Status: Took, Probe: a.Probe, Output: out}
 	switch {
 	case err != nil:
-		d.Status, d.Output, d.Fault = Faulty, nil, actions.FaultOf(err)
+		d.Status, d.Output, d.Fault = Faulty, nil, faultOf(err)
+		d.Interrupted = errors.As(err, new(*cutOff))
 	case absent:
 		d.Status, d.Output = Absent, nil
 	case len(out) > MaxOutput:
@@ -420,6 +421,30 @@ func (m *Machine) Settle(a Attempt, out json.RawMessage, absent bool, err error,
 	}
 	e := m.entry(a.Path, Outcome, a.Number, now, d)
 	return e, m.apply(e)
+}
+
+// cutOff is the fault of an attempt that was cut off because the process stops: that is not the
+// attempt's own failing, and costs it nothing.
+type cutOff struct{ *actions.Fault }
+
+func (c *cutOff) Unwrap() error { return c.Fault }
+
+// cut marks an error as that of an attempt that was cut off. A definite no stays one.
+func cut(err error) error {
+	f := *faultOf(err)
+	if !f.Retry && !f.Unknown {
+		return err
+	}
+	f.Retry = true
+	return &cutOff{&f}
+}
+
+// faultOf is [actions.FaultOf] for whatever an action may return, a nil pointer included.
+func faultOf(err error) *actions.Fault {
+	if f := actions.FaultOf(err); f != nil {
+		return f
+	}
+	return &actions.Fault{Code: actions.CodeInternal, Message: "the action failed without saying why", Unknown: true}
 }
 
 // Resolve records a person's word on an uncertain step.

@@ -10,10 +10,14 @@ import (
 )
 
 const (
-	sqlReady = selectRuns + ` WHERE r.state = 'ready' AND r.blocked = 0
-		UNION ALL ` + selectRuns + ` WHERE r.state = 'waiting' AND r.blocked = 0 AND r.wake <= ?1
+	sqlReady = selectRuns + ` WHERE r.state = 'ready' AND r.blocked = 0 AND r.ended IS NULL
+		UNION ALL ` + selectRuns + ` WHERE r.state = 'waiting' AND r.blocked = 0 AND r.ended IS NULL AND r.wake <= ?1
 		ORDER BY 1 LIMIT ?2`
-	sqlNextWake = `SELECT min(wake) FROM runs WHERE state = 'waiting'`
+	// Each kind of its own, because then each is one step into the index.
+	sqlNextWake = `SELECT min(wake) FROM (
+		SELECT min(wake) AS wake FROM runs WHERE state = 'waiting' AND blocked = 0 AND ended IS NULL
+		UNION ALL
+		SELECT min(wake) FROM runs WHERE state = 'waiting' AND blocked = 1 AND ended IS NULL) w`
 )
 
 // Ready implements [engine.Journal]. The order is that of admission, which no clock can disturb.

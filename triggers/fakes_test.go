@@ -69,6 +69,25 @@ func (m *memory) Known(_ context.Context, ids []string) (map[string]bool, error)
 	return known, nil
 }
 
+// all, deliveries and position read what was delivered while a source may still be running.
+func (m *memory) all() []engine.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.events)
+}
+
+func (m *memory) deliveries() []engine.Batch {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.batches)
+}
+
+func (m *memory) position(source string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.positions[source]
+}
+
 func (m *memory) ids() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,6 +130,19 @@ func (l *listFunc) List(_ context.Context, q Query) iter.Seq2[Object, error] {
 			yield(Object{}, err)
 		}
 	}
+}
+
+// asked and when read what was asked while a source may still be running.
+func (l *listFunc) asked() []Query {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.queries)
+}
+
+func (l *listFunc) when() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.times)
 }
 
 // fault is an error that says what it means, as Graph's do.

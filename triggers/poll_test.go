@@ -55,26 +55,26 @@ func TestPollingBeginsAtOnceAndKeepsItsRhythm(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		stop()
 		var got []time.Duration
-		for _, at := range l.times {
+		for _, at := range l.when() {
 			got = append(got, at.Sub(began))
 		}
 		want := []time.Duration{0, time.Minute, 2 * time.Minute, 2*time.Minute + 15*time.Second}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("polls (-want +got):\n%s", diff)
 		}
-		if q := l.queries[0]; q.Filter != "lastUpdateDateTime ge 1999-12-31T00:00:00.0000000Z" {
+		if q := l.asked()[0]; q.Filter != "lastUpdateDateTime ge 1999-12-31T00:00:00.0000000Z" {
 			t.Errorf("the first poll asks for %q", q.Filter)
 		}
-		if q := l.queries[1]; q.Filter != "lastUpdateDateTime ge 1999-12-31T22:45:00.0000000Z" {
+		if q := l.asked()[1]; q.Filter != "lastUpdateDateTime ge 1999-12-31T22:45:00.0000000Z" {
 			t.Errorf("the second poll asks for %q", q.Filter)
 		}
-		if q := l.queries[3]; !strings.HasSuffix(q.Filter, " and (severity eq 'high')") {
+		if q := l.asked()[3]; !strings.HasSuffix(q.Filter, " and (severity eq 'high')") {
 			t.Errorf("the reloaded filter is not asked for: %q", q.Filter)
 		}
 		if diff := cmp.Diff([]string{"contoso/alerts/a/1999-12-31T23:00:00Z"}, m.ids()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		e := m.events[0]
+		e := m.all()[0]
 		if e.Source != "poll/alerts" || e.Kind != "alert" || e.Object != "alerts/a" || e.Title != "Alert a" || e.Tenant != "contoso" ||
 			!e.Occurred.Equal(mustTime(t, "1999-12-31T23:00:00Z")) {
 			t.Errorf("event is %+v", e)
@@ -97,18 +97,18 @@ func TestThePositionMovesOnlyAfterACompletePass(t *testing.T) {
 		})
 		stop := run(t, p)
 		synctest.Wait()
-		if len(m.events) != 1 || m.positions[pollPosition] != "" {
-			t.Errorf("after a broken pass: events %v, position %q", m.ids(), m.positions[pollPosition])
+		if len(m.all()) != 1 || m.position(pollPosition) != "" {
+			t.Errorf("after a broken pass: events %v, position %q", m.ids(), m.position(pollPosition))
 		}
 		if st := p.State(); st.Failures != 1 || st.LastError == "" || !st.LastSuccess.IsZero() {
 			t.Errorf("state is %+v", st)
 		}
 		time.Sleep(5 * time.Minute)
 		stop()
-		if got := m.positions[pollPosition]; got != "1999-12-31T23:59:00Z" {
+		if got := m.position(pollPosition); got != "1999-12-31T23:59:00Z" {
 			t.Errorf("position is %q", got)
 		}
-		if len(m.events) != 2 {
+		if len(m.all()) != 2 {
 			t.Errorf("events are %v", m.ids())
 		}
 		if st := p.State(); st.Failures != 0 || st.LastError != "" || st.LastSuccess.IsZero() {
@@ -128,10 +128,10 @@ func TestThePositionNeverGoesBackwardsNorIntoTheFarFuture(t *testing.T) {
 		stop := run(t, p)
 		synctest.Wait()
 		stop()
-		if got := m.positions[pollPosition]; got != "1999-12-31T23:50:00.1234567Z" {
+		if got := m.position(pollPosition); got != "1999-12-31T23:50:00.1234567Z" {
 			t.Errorf("position is %q", got)
 		}
-		if len(m.events) != 2 {
+		if len(m.all()) != 2 {
 			t.Errorf("events are %v", m.ids())
 		}
 		if got := p.State().Lateness.Round(time.Minute); got != 4*time.Minute {
@@ -149,7 +149,7 @@ func TestAPositionAheadOfOurClockOnlyWidensTheWindow(t *testing.T) {
 		stop := run(t, p)
 		synctest.Wait()
 		stop()
-		if got := l.queries[0].Filter; got != "lastUpdateDateTime ge 1999-12-31T23:45:00.0000000Z" {
+		if got := l.asked()[0].Filter; got != "lastUpdateDateTime ge 1999-12-31T23:45:00.0000000Z" {
 			t.Errorf("the poll asks for %q", got)
 		}
 	})
@@ -178,16 +178,16 @@ func TestRowsThatSlipThroughThePagesAreFound(t *testing.T) {
 		stop := run(t, p)
 		synctest.Wait()
 		stop()
-		if len(m.events) != 251 {
-			t.Errorf("%d events instead of 251", len(m.events))
+		if len(m.all()) != 251 {
+			t.Errorf("%d events instead of 251", len(m.all()))
 		}
-		if got := m.positions[pollPosition]; got != "2000-01-01T00:00:01Z" {
+		if got := m.position(pollPosition); got != "2000-01-01T00:00:01Z" {
 			t.Errorf("position is %q", got)
 		}
-		if len(l.queries) != 3 {
-			t.Errorf("%d passes", len(l.queries))
+		if len(l.asked()) != 3 {
+			t.Errorf("%d passes", len(l.asked()))
 		}
-		for _, b := range m.batches {
+		for _, b := range m.deliveries() {
 			if len(b.Events) > MaxBatchEvents {
 				t.Errorf("a batch of %d events", len(b.Events))
 			}
@@ -208,8 +208,8 @@ func TestAListThatNeverSettlesKeepsThePositionAndLosesNothing(t *testing.T) {
 		stop := run(t, p)
 		synctest.Wait()
 		stop()
-		if got := m.positions[pollPosition]; got != "" || len(l.queries) != MaxPasses || len(m.events) != MaxPasses*(OnePage+1) {
-			t.Errorf("position %q, %d passes, %d events", got, len(l.queries), len(m.events))
+		if got := m.position(pollPosition); got != "" || len(l.asked()) != MaxPasses || len(m.all()) != MaxPasses*(OnePage+1) {
+			t.Errorf("position %q, %d passes, %d events", got, len(l.asked()), len(m.all()))
 		}
 		if st := p.State(); !strings.Contains(st.LastError, "kept changing") {
 			t.Errorf("state is %+v", st)
@@ -234,8 +234,8 @@ func TestGraphsWishToWaitIsGranted(t *testing.T) {
 		stop := run(t, p)
 		time.Sleep(68 * time.Minute)
 		stop()
-		if l.times[1].Sub(began) != 7*time.Minute || l.times[2].Sub(began) != 7*time.Minute+MaxRetryAfter {
-			t.Errorf("polled at %v", l.times)
+		if l.when()[1].Sub(began) != 7*time.Minute || l.when()[2].Sub(began) != 7*time.Minute+MaxRetryAfter {
+			t.Errorf("polled at %v", l.when())
 		}
 	})
 }
@@ -253,8 +253,8 @@ func TestAServiceThatRefusesTheOrderIsAskedWithout(t *testing.T) {
 		stop := run(t, p)
 		time.Sleep(90 * time.Second)
 		stop()
-		if len(m.events) != 1 || len(l.queries) != 3 {
-			t.Errorf("events %v after %d requests", m.ids(), len(l.queries))
+		if len(m.all()) != 1 || len(l.asked()) != 3 {
+			t.Errorf("events %v after %d requests", m.ids(), len(l.asked()))
 		}
 	})
 }
@@ -277,10 +277,10 @@ func TestObjectsWithoutIDOrTimeAreNotLost(t *testing.T) {
 		stop := run(t, p)
 		time.Sleep(3 * time.Minute)
 		stop()
-		if len(m.events) != 3 {
+		if len(m.all()) != 3 {
 			t.Fatalf("events are %q", m.ids())
 		}
-		for _, e := range m.events {
+		for _, e := range m.all() {
 			if strings.ContainsFunc(e.ID, func(r rune) bool { return r < ' ' }) || len(e.ID) > 400 || e.Occurred.IsZero() {
 				t.Errorf("event %q at %s", e.ID, e.Occurred)
 			}
@@ -303,21 +303,21 @@ func TestTheSweepFindsWhatSurfacedTooLateAndWidensTheOverlap(t *testing.T) {
 		stop := run(t, p)
 		time.Sleep(23*time.Hour + time.Minute)
 		synctest.Wait()
-		if len(m.events) != 1 || len(l.queries) != 24 {
-			t.Errorf("before the sweep: events %v, %d polls", m.ids(), len(l.queries))
+		if len(m.all()) != 1 || len(l.asked()) != 24 {
+			t.Errorf("before the sweep: events %v, %d polls", m.ids(), len(l.asked()))
 		}
 		time.Sleep(2 * time.Hour)
 		stop()
-		if len(m.events) != 2 || len(l.queries) != 27 {
-			t.Errorf("after the sweep: events %v, %d polls", m.ids(), len(l.queries))
+		if len(m.all()) != 2 || len(l.asked()) != 27 {
+			t.Errorf("after the sweep: events %v, %d polls", m.ids(), len(l.asked()))
 		}
-		if got := m.positions["contoso/sweep/alerts"]; !strings.HasPrefix(got, "2000-01-02T00:00:00") {
+		if got := m.position("contoso/sweep/alerts"); !strings.HasPrefix(got, "2000-01-02T00:00:00") {
 			t.Errorf("the sweep's position is %q", got)
 		}
 		if st := p.State(); st.Overlap != 2*time.Hour || st.Lateness != time.Hour {
 			t.Errorf("state is %+v", st)
 		}
-		if got := l.queries[26].Filter; got != "lastUpdateDateTime ge 1999-12-31T22:00:00.0000000Z" {
+		if got := l.asked()[26].Filter; got != "lastUpdateDateTime ge 1999-12-31T22:00:00.0000000Z" {
 			t.Errorf("after the sweep the poll asks for %q", got)
 		}
 	})
@@ -332,10 +332,10 @@ func TestNoSweepReachesBehindTheFirstLookBack(t *testing.T) {
 		stop := run(t, p)
 		time.Sleep(25 * time.Hour)
 		stop()
-		if len(l.queries) != 4 { // three polls and a sweep
-			t.Errorf("%d requests", len(l.queries))
+		if len(l.asked()) != 4 { // three polls and a sweep
+			t.Errorf("%d requests", len(l.asked()))
 		}
-		for _, q := range l.queries {
+		for _, q := range l.asked() {
 			if q.Filter != "lastUpdateDateTime ge 1999-12-31T23:55:00.0000000Z" {
 				t.Errorf("asked for %q", q.Filter)
 			}
@@ -357,13 +357,13 @@ func TestAPositionMovedBySomebodyElseIsReadAgain(t *testing.T) {
 		})
 		stop := run(t, p)
 		synctest.Wait()
-		if len(m.events) != 0 {
+		if len(m.all()) != 0 {
 			t.Errorf("events were admitted with a position that had moved: %v", m.ids())
 		}
 		time.Sleep(2 * time.Minute)
 		stop()
-		if len(m.events) != 1 || m.positions[pollPosition] != "2000-01-01T00:00:01Z" {
-			t.Errorf("events %v, position %q", m.ids(), m.positions[pollPosition])
+		if len(m.all()) != 1 || m.position(pollPosition) != "2000-01-01T00:00:01Z" {
+			t.Errorf("events %v, position %q", m.ids(), m.position(pollPosition))
 		}
 	})
 }
@@ -383,13 +383,13 @@ func TestLargeObjectsMakeSmallBatches(t *testing.T) {
 		stop := run(t, p)
 		synctest.Wait()
 		stop()
-		for _, b := range m.batches {
+		for _, b := range m.deliveries() {
 			if len(b.Events) > 2 {
 				t.Errorf("a batch of %d events", len(b.Events))
 			}
 		}
-		if len(m.events) != 10 {
-			t.Errorf("%d events", len(m.events))
+		if len(m.all()) != 10 {
+			t.Errorf("%d events", len(m.all()))
 		}
 	})
 }

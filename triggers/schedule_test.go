@@ -44,7 +44,7 @@ func TestEachSlotMakesOneEventForEachTenant(t *testing.T) {
 		if diff := cmp.Diff(want, m.ids()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		e := m.events[0]
+		e := m.all()[0]
 		if string(e.Payload) != `{"scheduled":"2000-01-01T06:00:00Z"}` || e.Kind != "event" || e.Source != "schedule/report/0" {
 			t.Errorf("event is %+v with payload %s", e, e.Payload)
 		}
@@ -61,10 +61,10 @@ func TestTheFirstStartBeginsNowAndNotInThePast(t *testing.T) {
 		stop := run(t, scheduler(t, m, slot(t, "0 0 * * *", MissedOnce))) // it is midnight now
 		time.Sleep(time.Hour)
 		stop()
-		if len(m.events) != 0 {
+		if len(m.all()) != 0 {
 			t.Errorf("events of the past: %v", m.ids())
 		}
-		if got := m.positions["schedule/report/0"]; got != "2000-01-01T00:00:00Z" {
+		if got := m.position("schedule/report/0"); got != "2000-01-01T00:00:00Z" {
 			t.Errorf("position is %q", got)
 		}
 	})

@@ -93,8 +93,8 @@ func TestNoAlertOfTheSimulatorIsLostWhateverGoesWrong(t *testing.T) {
 						t.Errorf("lost: %s", id)
 					}
 				}
-				if n < 300 || len(m.events) < n || p.State().Position == "" {
-					t.Errorf("%d alerts, %d events, state %+v", n, len(m.events), p.State())
+				if n < 300 || len(m.all()) < n || p.State().Position == "" {
+					t.Errorf("%d alerts, %d events, state %+v", n, len(m.all()), p.State())
 				}
 			})
 		})
@@ -118,10 +118,10 @@ func TestIncidentsArePolledWithTheirAlerts(t *testing.T) {
 		stop := run(t, p)
 		time.Sleep(5 * time.Minute)
 		stop()
-		if len(m.events) == 0 {
+		if len(m.all()) == 0 {
 			t.Fatalf("no incident was seen: %+v", p.State())
 		}
-		e := m.events[0]
+		e := m.all()[0]
 		if e.Kind != "incident" || e.Source != "poll/incidents" || !strings.HasPrefix(e.Object, "incidents/") || !strings.Contains(string(e.Payload), `"alerts":[`) {
 			t.Errorf("event is %+v with %.200s", e, e.Payload)
 		}

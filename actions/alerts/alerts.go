@@ -102,22 +102,9 @@ func (f family) doList(ctx context.Context, call actions.Call, in listInput) (li
 	if in.Top == 0 {
 		in.Top = security.DefaultListed
 	}
-	out := listOutput{Alerts: []security.Alert{}}
+	var out listOutput
 	rows := g.Alerts(security.Writing(ctx, call), graph.Query{Filter: in.Filter, Top: in.Top})
-	for a, err := range rows {
-		if err != nil {
-			return listOutput{}, err
-		}
-		if len(out.Alerts) == in.Top {
-			out.More = true
-			break
-		}
-		shown, err := security.NewAlert(a)
-		if err != nil {
-			return listOutput{}, err
-		}
-		out.Alerts = append(out.Alerts, shown)
-	}
+	out.Alerts, out.More, err = security.Collect(rows, in.Top, security.NewAlert)
 	out.Count = len(out.Alerts)
-	return out, nil
+	return out, err
 }

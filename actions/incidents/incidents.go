@@ -145,21 +145,8 @@ func (f family) doAlerts(ctx context.Context, call actions.Call, in alertsInput)
 	if err != nil {
 		return alertsOutput{}, err
 	}
-	out := alertsOutput{Incident: i.ID, RedirectedFrom: from, Alerts: []security.Alert{}}
-	for a, err := range g.IncidentAlerts(security.Writing(ctx, call), i.ID) {
-		if err != nil {
-			return alertsOutput{}, err
-		}
-		if len(out.Alerts) == security.MaxListed {
-			out.More = true
-			break
-		}
-		shown, err := security.NewAlert(a)
-		if err != nil {
-			return alertsOutput{}, err
-		}
-		out.Alerts = append(out.Alerts, shown)
-	}
+	out := alertsOutput{Incident: i.ID, RedirectedFrom: from}
+	out.Alerts, out.More, err = security.Collect(g.IncidentAlerts(security.Writing(ctx, call), i.ID), security.MaxListed, security.NewAlert)
 	out.Count = len(out.Alerts)
-	return out, nil
+	return out, err
 }

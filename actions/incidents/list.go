@@ -44,22 +44,9 @@ func (f family) doList(ctx context.Context, call actions.Call, in listInput) (li
 	if in.Top == 0 {
 		in.Top = security.DefaultListed
 	}
-	out := listOutput{Incidents: []security.Incident{}}
+	var out listOutput
 	rows := g.Incidents(security.Writing(ctx, call), graph.Query{Filter: in.Filter, Top: in.Top, Expand: in.Expand})
-	for i, err := range rows {
-		if err != nil {
-			return listOutput{}, err
-		}
-		if len(out.Incidents) == in.Top {
-			out.More = true
-			break
-		}
-		shown, err := security.NewIncident(i, "")
-		if err != nil {
-			return listOutput{}, err
-		}
-		out.Incidents = append(out.Incidents, shown)
-	}
+	out.Incidents, out.More, err = security.Collect(rows, in.Top, func(i graph.Incident) (security.Incident, error) { return security.NewIncident(i, "") })
 	out.Count = len(out.Incidents)
-	return out, nil
+	return out, err
 }

@@ -9,6 +9,7 @@ package security
 
 import (
 	"context"
+	"iter"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/graph"
@@ -82,4 +83,23 @@ func Optional(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+// Collect reads rows as playbooks see them, at most so many, and says whether there were more.
+func Collect[Row, Shown any](rows iter.Seq2[Row, error], most int, show func(Row) (Shown, error)) (list []Shown, more bool, err error) {
+	list = []Shown{}
+	for row, err := range rows {
+		if err != nil {
+			return nil, false, err
+		}
+		if len(list) == most {
+			return list, true, nil
+		}
+		shown, err := show(row)
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, shown)
+	}
+	return list, false, nil
 }

@@ -102,8 +102,8 @@ CREATE INDEX runs_playbook ON runs (playbook, created, n);
 CREATE INDEX runs_object   ON runs (object, created, n) WHERE object <> '';
 CREATE INDEX runs_state    ON runs (state, created, n);
 CREATE INDEX runs_ended    ON runs (ended, n) WHERE ended IS NOT NULL;
-CREATE INDEX runs_ready    ON runs (n) WHERE state = 'ready' AND blocked = 0;
-CREATE INDEX runs_wake     ON runs (wake) WHERE state = 'waiting';
+CREATE INDEX runs_ready    ON runs (state, blocked, n) WHERE ended IS NULL;
+CREATE INDEX runs_wake     ON runs (state, blocked, wake) WHERE ended IS NULL;
 CREATE INDEX runs_turn     ON runs (playbook, concurrency, n) WHERE ended IS NULL AND concurrency <> '';
 
 -- The watchlists that a run was started with.
