@@ -216,10 +216,11 @@ func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
 	if err != nil {
 		return err
 	}
-	if ok := d.Status == Took || d.Status == Dry || d.Status == Absent && d.Probe; !ok && d.Fault == nil {
+	made := e.Attempt > 0
+	if ok := d.Status == Took || d.Status == Dry && !made || d.Status == Absent && d.Probe && made; !ok && d.Fault == nil {
 		return fmt.Errorf("%w: entry %d: outcome %q without a fault", errNotFollowing, e.Seq, d.Status)
 	}
-	if e.Attempt == 0 {
+	if !made {
 		return a.foldUnattempted(f, e, d, part)
 	}
 	if !a.inFlight() || d.Probe != (a.phase == probing) || part != a.parts[a.part] || e.Attempt != a.number {

@@ -16,9 +16,6 @@ import (
 // MaxBatch is how many events one Deliver may hold.
 const MaxBatch = 1000
 
-// EchoWindow is how far back own writes are looked at when a new version of an object appears.
-const EchoWindow = 48 * time.Hour
-
 // Deliver decides about a batch and admits it: when it returns nil, the events, the decisions,
 // the runs and the position are durable. Delivering the same events again changes nothing.
 func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
@@ -26,7 +23,7 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("batch of %d events: at most %d are allowed", len(b.Events), MaxBatch)
 	}
 	now := time.Now().UTC()
-	pl := planner{e: e, set: e.set.Load(), now: now, docs: map[string][]byte{}}
+	pl := planner{e: e, set: e.set.Load(), now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}}
 	defer pl.release()
 	a := Admission{Cursor: b.Cursor, Documents: pl.docs}
 	a.Set = PlaybookSet{Digest: pl.set.Digest, Members: members(pl.set)}
@@ -58,11 +55,12 @@ func members(set *playbooks.Set) []SetMember {
 
 // planner decides about the events of one batch.
 type planner struct {
-	e     *Engine
-	set   *playbooks.Set
-	now   time.Time
-	docs  map[string][]byte
-	begun []*driver // runs whose first attempts are planned with them; each holds a worker
+	e       *Engine
+	set     *playbooks.Set
+	now     time.Time
+	docs    map[string][]byte
+	objects map[[2]string]bool // tenants and objects that the batch has named so far
+	begun   []*driver          // runs whose first attempts are planned with them; each holds a worker
 }
 
 func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
@@ -108,6 +106,13 @@ func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[s
 	if ev.Object == "" {
 		return false, nil, nil
 	}
+	object := [2]string{ev.Tenant, ev.Object}
+	if pl.objects[object] {
+		// The batch holds an earlier version, which the journal does not have yet. That is no
+		// time to find out whose change it is.
+		return true, nil, nil
+	}
+	pl.objects[object] = true
 	last, err := pl.e.o.Journal.Latest(ctx, ev.Tenant, ev.Object)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil, nil
@@ -115,11 +120,11 @@ func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[s
 	if err != nil {
 		return false, nil, fmt.Errorf("earlier version of %s: %w", ev.Object, err)
 	}
-	writes, err := pl.e.o.Journal.Writes(ctx, ev.Tenant, ev.Object, pl.now.Add(-EchoWindow))
+	writes, err := pl.e.o.Journal.Writes(ctx, ev.Tenant, ev.Object, echoSince(last, pl.now))
 	if err != nil {
 		return false, nil, fmt.Errorf("own writes to %s: %w", ev.Object, err)
 	}
-	return true, echoOf(last.Payload, ev.Payload, writes), nil
+	return true, echoOf(last, ev, writes), nil
 }
 
 // lists gives the watchlists that a playbook reads: values, digests, and contents by digest.

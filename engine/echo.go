@@ -2,74 +2,204 @@ package engine
 
 import (
 	"encoding/json"
-	"maps"
 	"reflect"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
 )
 
-// CommentMark begins the marker that our comments carry, so that they are told from people's.
-const CommentMark = "[playbookd "
+// EchoWindow is how far back own writes are looked at when a new version of an object appears.
+const EchoWindow = 48 * time.Hour
 
-// derived are fields that Graph changes by itself when somebody writes another one.
-var derived = map[string]bool{
-	"lastUpdateDateTime": true, "resolvedDateTime": true, "lastModifiedBy": true,
-	"@odata.context": true, "@odata.etag": true,
+// EchoLag is how long after its intent a write may still show for the first time: as long as an
+// attempt may take. Within it nobody knows whether a version was read before or after a write.
+const EchoLag = DefaultTimeout
+
+// A version of an object is an echo for a playbook if the playbook's own writes explain all that
+// changed. In doubt it is none: a playbook that runs once too often decides about an alert that
+// it has decided about before, but one that takes a person's change for its own loses an alert.
+
+// byGraph are fields that Graph sets by itself with every change.
+var byGraph = map[string]bool{
+	"lastUpdateDateTime": true, "lastModifiedBy": true, "@odata.context": true, "@odata.etag": true,
+}
+
+// follows names fields that Graph sets by itself when somebody writes another one.
+var follows = map[string]string{"resolvedDateTime": "status"}
+
+// appMark begins the name of an application where Graph says who changed an object last.
+const appMark = "API-App:"
+
+// echoSince is from when on writes can explain the difference to a version: what was written
+// before it was seen is in it, and what of it somebody undid must not explain another change.
+func echoSince(before Event, now time.Time) time.Time {
+	since := now.Add(-EchoWindow)
+	if seen := before.Seen.Add(-EchoLag); seen.After(since) {
+		return seen
+	}
+	return since
 }
 
 // echoOf says which playbooks alone can have made the difference between two versions of an
-// object: those whose own writes explain every field that changed. Where nothing but a
-// timestamp changed, whoever wrote anything explains it. A comment is explained if all new
-// comments carry our marker.
-func echoOf(before, after json.RawMessage, writes []Write) map[string]bool {
-	if len(writes) == 0 {
+// object. writes are those since echoSince, oldest first.
+func echoOf(before, after Event, writes []Write) map[string]bool {
+	if writes = standing(writes); len(writes) == 0 {
 		return nil
 	}
-	var old, cur map[string]any
-	if json.Unmarshal(before, &old) != nil || json.Unmarshal(after, &cur) != nil {
-		return nil // not comparable: treat it as somebody's change
+	old, ok := fieldsOf(before.Payload)
+	cur, also := fieldsOf(after.Payload)
+	if !ok || !also || byPerson(old, cur) {
+		return nil
 	}
 	echoes := map[string]bool{}
 	for _, w := range writes {
-		echoes[w.Playbook] = true
-	}
-	for name := range unionKeys(old, cur) {
-		if derived[name] || reflect.DeepEqual(old[name], cur[name]) {
-			continue
-		}
-		for playbook := range echoes {
-			if !explains(playbook, name, old[name], cur[name], writes) {
-				delete(echoes, playbook)
-			}
+		if _, known := echoes[w.Playbook]; !known {
+			c := comparison{playbook: w.Playbook, old: old, cur: cur, writes: writes, settled: after.Seen.Add(-EchoLag)}
+			echoes[w.Playbook] = c.echo()
 		}
 	}
 	return echoes
 }
 
-func unionKeys(a, b map[string]any) map[string]any {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]any{}
+// standing leaves out writes that were certainly refused: a write that names nothing says so of
+// the earlier ones of the same run and path.
+func standing(writes []Write) []Write {
+	var list []Write
+	for _, w := range writes {
+		if len(w.Fields) == 0 && !w.Comment && len(w.Derived) == 0 {
+			list = slices.DeleteFunc(list, func(x Write) bool { return x.Run == w.Run && x.Path == w.Path })
+			continue
+		}
+		list = append(list, w)
 	}
-	maps.Copy(all, b)
-	return all
+	return list
 }
 
-func explains(playbook, field string, old, cur any, writes []Write) bool {
-	for _, w := range writes {
-		if w.Playbook != playbook {
-			continue
-		}
-		if field == "comments" {
-			if w.Comment && onlyOurs(old, cur) {
-				return true
+func fieldsOf(payload json.RawMessage) (fields map[string]any, ok bool) {
+	return fields, json.Unmarshal(payload, &fields) == nil && fields != nil
+}
+
+// byPerson says that the last change was not made by any application.
+func byPerson(old, cur map[string]any) bool {
+	name, ok := cur["lastModifiedBy"].(string)
+	return ok && name != "" && name != old["lastModifiedBy"] && !strings.HasPrefix(name, appMark)
+}
+
+// comparison is of two versions of an object, for one playbook.
+type comparison struct {
+	playbook string
+	old, cur map[string]any
+	writes   []Write // of all playbooks
+	settled  time.Time
+}
+
+func (c comparison) echo() bool {
+	names := map[string]bool{}
+	for name := range c.old {
+		names[name] = true
+	}
+	for name := range c.cur {
+		names[name] = true
+	}
+	trace := false // of one of our writes
+	for name := range names {
+		switch {
+		case byGraph[name] || reflect.DeepEqual(c.old[name], c.cur[name]):
+		case name == "comments":
+			if !c.ownComments() {
+				return false
 			}
+			trace = true
+		case follows[name] != "":
+			if !c.wrote(follows[name]) {
+				return false
+			}
+		case c.explained(name):
+			trace = true
+		default:
+			return false
+		}
+	}
+	return c.undisturbed(trace)
+}
+
+// explained says whether the playbook wrote the value that a field has now. A write that was
+// followed by another one, which had the time to take effect, explains nothing any more.
+func (c comparison) explained(field string) bool {
+	for _, w := range slices.Backward(c.writes) {
+		v, ok := w.Fields[field]
+		if !ok {
 			continue
 		}
-		if v, ok := w.Fields[field]; ok && reflect.DeepEqual(normal(v), cur) {
+		if w.Playbook == c.playbook && reflect.DeepEqual(normal(v), c.cur[field]) {
 			return true
+		}
+		if !w.At.After(c.settled) {
+			return false
 		}
 	}
 	return false
+}
+
+func (c comparison) wrote(field string) bool {
+	return slices.ContainsFunc(c.writes, func(w Write) bool {
+		_, ok := w.Fields[field]
+		return ok && w.Playbook == c.playbook
+	})
+}
+
+// undisturbed says whether the object still has what the playbook wrote last. What it does not
+// have was undone by somebody, or did not take effect yet; the latter can only be so for a young
+// write, and only if another one has left its trace, or whose version would this be?
+func (c comparison) undisturbed(trace bool) bool {
+	last := map[string]bool{}
+	for _, w := range slices.Backward(c.writes) {
+		for field, v := range w.Fields {
+			if w.Playbook != c.playbook || last[field] {
+				continue
+			}
+			last[field] = true
+			if reflect.DeepEqual(normal(v), c.cur[field]) {
+				continue
+			}
+			if !trace || !w.At.After(c.settled) {
+				return false
+			}
+		}
+		if w.Playbook == c.playbook && len(w.Fields) > 0 {
+			continue
+		}
+	}
+	return trace || len(last) > 0
+}
+
+// ownComments says whether all comments are still there and every new one carries the mark of one
+// of the playbook's writes.
+func (c comparison) ownComments() bool {
+	before, _ := c.old["comments"].([]any)
+	after, ok := c.cur["comments"].([]any)
+	if !ok {
+		return false
+	}
+	fresh := slices.Clone(after)
+	for _, b := range before {
+		i := slices.IndexFunc(fresh, func(x any) bool { return reflect.DeepEqual(b, x) })
+		if i < 0 {
+			return false
+		}
+		fresh = slices.Delete(fresh, i, i+1)
+	}
+	return !slices.ContainsFunc(fresh, func(x any) bool { return !c.ownComment(x) })
+}
+
+func (c comparison) ownComment(v any) bool {
+	fields, _ := v.(map[string]any)
+	text, _ := fields["comment"].(string)
+	return slices.ContainsFunc(c.writes, func(w Write) bool {
+		return w.Comment && w.Playbook == c.playbook && actions.Marked(text, key(w.Run, w.Path))
+	})
 }
 
 // normal gives a value the shape it has when read from JSON.
@@ -83,28 +213,4 @@ func normal(v any) any {
 		return v
 	}
 	return out
-}
-
-// onlyOurs says whether every comment of cur that old does not have carries our marker.
-func onlyOurs(old, cur any) bool {
-	before, _ := old.([]any)
-	after, ok := cur.([]any)
-	if !ok || len(after) < len(before) {
-		return false
-	}
-	for _, c := range after {
-		known := false
-		for _, b := range before {
-			known = known || reflect.DeepEqual(b, c)
-		}
-		if known {
-			continue
-		}
-		fields, _ := c.(map[string]any)
-		text, _ := fields["comment"].(string)
-		if !strings.Contains(text, CommentMark) {
-			return false
-		}
-	}
-	return true
 }

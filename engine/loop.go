@@ -15,12 +15,14 @@ type tester interface {
 	Bool(scope map[string]any, now time.Time) (bool, error)
 }
 
+// message evaluates a template as text. No value is no text: events that lack what a key is made
+// of have no key, rather than all the same one.
 func message(t *expression.Template, s scope, now time.Time) (string, error) {
 	if t == nil {
 		return "", nil
 	}
 	v, err := t.Eval(s, now)
-	if err != nil {
+	if err != nil || v == nil {
 		return "", err
 	}
 	return fmt.Sprint(v), nil

@@ -207,6 +207,9 @@ func (m *Machine) fold(e Entry) error {
 	switch {
 	case e.Kind == Ended:
 		end, err := decodeData[EndedData](e)
+		if err == nil && !end.State.Final() {
+			err = fmt.Errorf("%w: entry %d: the run ended as %q", errNotFollowing, e.Seq, end.State)
+		}
 		m.ended = &end
 		return err
 	case e.Kind == Began && !m.begun:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
@@ -113,7 +114,9 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 	before := len(c.findings)
 	switch t.Kind {
 	case PollTrigger:
-		t.Poll, subject = c.poll(body)
+		if t.Poll, subject = c.poll(body); subject == "" {
+			subject = meantSubject(body)
+		}
 		t.Source = "poll/" + t.pollResource()
 	case WebhookTrigger:
 		t.Webhook, subject = c.webhook(body)
@@ -126,6 +129,22 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 		t.Source = "manual/" + c.book.Name
 	}
 	return t, subject, !c.findings[before:].HasErrors() || subject != ""
+}
+
+// meantSubject is what a poll with a misspelt resource was probably meant to bring, so that one
+// slip is one finding and not one for each use of the alert.
+func meantSubject(poll *document.Node) string {
+	resource := poll.Get("resource")
+	if resource == nil {
+		return ""
+	}
+	switch actions.Closest(resource.Text, []string{alertsResource, incidentsResource}) {
+	case alertsResource:
+		return alertSubject
+	case incidentsResource:
+		return incidentSubject
+	}
+	return ""
 }
 
 func (t Trigger) pollResource() string {

@@ -162,12 +162,12 @@ func prepare(ctx context.Context, conn *sql.Conn, path string, o Options) error 
 
 // OpenReader opens the database at path for reading, also while a daemon has it open.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open database: there is no %s: start playbookd first, or name its data directory", path)
+	}
 	path, err := absolute(path)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open database: there is no %s: start playbookd first, or name its data directory", path)
 	}
 	r := newReader(path, 1)
 	if err := r.recognize(ctx); err != nil {

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/playbookd/playbookd/graph"
 	"github.com/playbookd/playbookd/internal/diag"
@@ -77,7 +79,22 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	if n := doc.Root.Get("tenants"); n != nil && n.Kind == document.Map && (len(n.Pairs) == 0 || len(n.Pairs) > MaxTenants) {
 		w.refuse(n, "name the tenants to serve", "there are %d tenants; 1 to %d are allowed", len(n.Pairs), MaxTenants)
 	}
-	return c, w.findings
+	return c, conceal(w.findings)
+}
+
+// inline is a value that stands where the place of a secret should.
+var inline = regexp.MustCompile(`\b((?:secret|password|url|env|file)["']?\s*:\s*|-\s+)([^\s{\[,}][^,}]*)`)
+
+// conceal keeps a secret that somebody wrote into the file, which is what the finding is about,
+// from the screen and from logs: excerpts are shown without values that might be one.
+func conceal(findings diag.Findings) diag.Findings {
+	for i, f := range findings {
+		findings[i].Excerpt = inline.ReplaceAllStringFunc(f.Excerpt, func(m string) string {
+			parts := inline.FindStringSubmatch(m)
+			return parts[1] + strings.Repeat("*", utf8.RuneCountInString(parts[2]))
+		})
+	}
+	return findings
 }
 
 func (w *walker) named(c *Config, name string, n *document.Node) {
