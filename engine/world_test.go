@@ -66,19 +66,6 @@ func (w *world) probe(_ context.Context, c actions.Call, i in) (out, bool, error
 	return out{}, false, nil
 }
 
-// effects lists what was done, by action part and value.
-func (w *world) effects() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var list []string
-	for _, c := range w.did {
-		var i in
-		_ = json.Unmarshal(c.Input, &i)
-		list = append(list, c.Part+" "+i.Value)
-	}
-	return list
-}
-
 // registry declares the test actions over a world.
 func (w *world) registry() *actions.Registry {
 	part := func(name string, e actions.Effect) actions.Part {

@@ -75,7 +75,7 @@ func appendForEver(path string) error {
 						failed <- err
 					}
 					// One write, so that lines of several goroutines don't mix.
-					if _, err := os.Stdout.WriteString(fmt.Sprintf("%s %d\n", p.Run.ID, seq)); err != nil {
+					if _, err := fmt.Fprintf(os.Stdout, "%s %d\n", p.Run.ID, seq); err != nil {
 						failed <- err
 					}
 				}

@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -110,12 +111,8 @@ func readable(src []byte) (ok bool) {
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	for {
 		var n yaml.Node
-		switch err := dec.Decode(&n); err {
-		case nil:
-		case io.EOF:
-			return true
-		default:
-			return false
+		if err := dec.Decode(&n); err != nil {
+			return errors.Is(err, io.EOF)
 		}
 	}
 }
