@@ -95,13 +95,21 @@ type Call struct {
 // Touch is a change that a part makes to a Graph object. The engine records it before the
 // effect, so that a later poll can tell our own echo from somebody's change.
 type Touch struct {
-	Object string         `json:"object"`           // "alerts/ID" or "incidents/ID"
-	Fields map[string]any `json:"fields,omitempty"` // field values written, by Graph's names
+	Object string `json:"object"` // "alerts/ID" or "incidents/ID"
+	// Fields are the values written, by Graph's names. A [ListChange] stands for a list that is
+	// added to.
+	Fields map[string]any `json:"fields,omitempty"`
 	// Derived names fields whose new value only Graph knows: those that follow from a written
 	// one (resolvedDateTime from status), and those where the new value depends on the old (tags
 	// that are added). lastUpdateDateTime follows from every change and is not listed.
 	Derived []string `json:"derived,omitempty"`
 	Comment bool     `json:"comment,omitempty"`
+}
+
+// ListChange is what is written to a list whose other items stay as they are.
+type ListChange struct {
+	Add    []string `json:"$add,omitempty"`
+	Remove []string `json:"$remove,omitempty"`
 }
 
 // Action is what a step calls. Use [Define] to make one.

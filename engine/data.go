@@ -193,6 +193,28 @@ func unmarkFields(fields map[string]any) (any, error) {
 	return fields, nil
 }
 
+// numbers is v with its numbers as expressions know them.
+func numbers(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		return number(v)
+	case []any:
+		for i := range v {
+			if v[i], err = numbers(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for k := range v {
+			if v[k], err = numbers(v[k]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
 // number gives whole numbers as int64, as expressions do, and others as float64.
 func number(n json.Number) (any, error) {
 	if !strings.ContainsAny(n.String(), ".eE") {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -232,15 +233,21 @@ func (pl *planner) release() {
 	pl.begun = nil
 }
 
-// listValues reads the recorded content of a watchlist.
+// listValues reads the recorded content of a watchlist. Whole numbers are whole numbers again, as
+// they were when the event was considered.
 func listValues(contents map[string][]byte) (map[string]any, error) {
 	lists := map[string]any{}
 	for name, content := range contents {
+		dec := json.NewDecoder(bytes.NewReader(content))
+		dec.UseNumber()
 		var values []any
-		if err := json.Unmarshal(content, &values); err != nil {
+		err := dec.Decode(&values)
+		if err == nil {
+			lists[name], err = numbers(values)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("recorded watchlist %s: %w", name, err)
 		}
-		lists[name] = values
 	}
 	return lists, nil
 }

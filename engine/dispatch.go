@@ -191,6 +191,9 @@ func (l *dispatcher) putBack(d *driver) {
 		l.take(d)
 		return
 	}
+	for _, a := range d.decision.Invoke {
+		d.refuse(a)
+	}
 	if err := d.append(l.ctx, Decision{Record: entries, State: Ready}); err != nil {
 		l.e.log.Error("run was not put back: its first attempts count as cut off", "run", d.run.ID, "err", err)
 	}

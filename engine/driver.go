@@ -22,6 +22,7 @@ type driver struct {
 	history  []Entry
 	settled  chan settled
 	flying   int
+	refused  []Write // that certainly did not happen, to be recorded with what says so
 }
 
 // settled is how an attempt ended.
@@ -126,6 +127,9 @@ func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
 				return nil, fmt.Errorf("settle %s: %w", s.attempt.Path, err)
 			}
 			entries = append(entries, e)
+			if s.err != nil && !faultOf(s.err).Unknown {
+				d.refuse(s.attempt)
+			}
 			select {
 			case s = <-d.settled:
 				continue
@@ -222,7 +226,8 @@ func (d *driver) rebuild(l Loaded) (m *Machine, err error) {
 // append makes a decision's record durable.
 func (d *driver) append(ctx context.Context, dec Decision) error {
 	now := time.Now().UTC()
-	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message, Writes: d.writes(dec)}
+	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,
+		Writes: append(d.refused, d.writes(dec)...)}
 	if dec.State == Waiting {
 		a.Wake = dec.Wake
 	}
@@ -235,6 +240,7 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 	if err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
+	d.refused = nil
 	d.history = append(d.history, dec.Record...)
 	d.run.State, d.run.Message, d.run.Wake, d.run.Ended = a.State, a.Message, a.Wake, a.Ended
 	return nil
@@ -250,6 +256,15 @@ func (d *driver) writes(dec Decision) []Write {
 		}
 	}
 	return list
+}
+
+// refuse takes back the writes of an attempt that certainly had no effect, so that they are not
+// taken for the reason of somebody else's change: a write that names nothing.
+func (d *driver) refuse(a Attempt) {
+	for _, touch := range a.Touches {
+		d.refused = append(d.refused, Write{Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: d.run.ID,
+			Path: a.Path, At: time.Now().UTC(), Touch: actions.Touch{Object: touch.Object}})
+	}
 }
 
 func (d *driver) told(entries []Entry) {

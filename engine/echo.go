@@ -27,7 +27,7 @@ var byGraph = map[string]bool{
 }
 
 // follows names fields that Graph sets by itself when somebody writes another one.
-var follows = map[string]string{"resolvedDateTime": "status"}
+var follows = map[string]string{"resolvedDateTime": "status", "incidentWebUrl": "incidentId"}
 
 // appMark begins the name of an application where Graph says who changed an object last.
 const appMark = "API-App:"
@@ -133,7 +133,7 @@ func (c comparison) explained(field string) bool {
 		if !ok {
 			continue
 		}
-		if w.Playbook == c.playbook && reflect.DeepEqual(normal(v), c.cur[field]) {
+		if w.Playbook == c.playbook && madeOf(v, c.old[field], c.cur[field]) {
 			return true
 		}
 		if !w.At.After(c.settled) {
@@ -161,15 +161,12 @@ func (c comparison) undisturbed(trace bool) bool {
 				continue
 			}
 			last[field] = true
-			if reflect.DeepEqual(normal(v), c.cur[field]) {
+			if stands(v, c.cur[field]) {
 				continue
 			}
 			if !trace || !w.At.After(c.settled) {
 				return false
 			}
-		}
-		if w.Playbook == c.playbook && len(w.Fields) > 0 {
-			continue
 		}
 	}
 	return trace || len(last) > 0
@@ -200,6 +197,66 @@ func (c comparison) ownComment(v any) bool {
 	return slices.ContainsFunc(c.writes, func(w Write) bool {
 		return w.Comment && w.Playbook == c.playbook && actions.Marked(text, key(w.Run, w.Path))
 	})
+}
+
+// madeOf says whether writing v to a field that was old gives cur, and nothing else did.
+func madeOf(v, old, cur any) bool {
+	change, is := listChange(v)
+	if !is {
+		return reflect.DeepEqual(normal(v), cur)
+	}
+	before, after := textsOf(old), textsOf(cur)
+	for _, item := range after {
+		if !slices.Contains(before, item) && !slices.Contains(change.Add, item) {
+			return false
+		}
+	}
+	for _, item := range before {
+		if !slices.Contains(after, item) && !slices.Contains(change.Remove, item) {
+			return false
+		}
+	}
+	return true
+}
+
+// stands says whether a field still has what was written to it.
+func stands(v, cur any) bool {
+	change, is := listChange(v)
+	if !is {
+		return reflect.DeepEqual(normal(v), cur)
+	}
+	now := textsOf(cur)
+	for _, item := range change.Add {
+		if !slices.Contains(now, item) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(change.Remove, func(item string) bool { return slices.Contains(now, item) })
+}
+
+// listChange recognises an [actions.ListChange], also after the journal had it.
+func listChange(v any) (change actions.ListChange, is bool) {
+	fields, ok := normal(v).(map[string]any)
+	if !ok || len(fields) == 0 {
+		return change, false
+	}
+	for name := range fields {
+		if name != "$add" && name != "$remove" {
+			return change, false
+		}
+	}
+	return actions.ListChange{Add: textsOf(fields["$add"]), Remove: textsOf(fields["$remove"])}, true
+}
+
+func textsOf(v any) []string {
+	list, _ := v.([]any)
+	texts := make([]string, 0, len(list))
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // normal gives a value the shape it has when read from JSON.

@@ -111,7 +111,8 @@ type Loaded struct {
 	Lists   map[string][]byte // watchlist name → content
 }
 
-// Write is a change that a run means to make, stored with the intent.
+// Write is a change that a run means to make, stored with the intent. One that names neither
+// fields nor a comment takes the earlier ones of the same run and path back: they were refused.
 type Write struct {
 	Tenant   string
 	Playbook string

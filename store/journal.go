@@ -13,7 +13,7 @@ const (
 	sqlReady = selectRuns + ` WHERE r.state = 'ready' AND r.blocked = 0 AND r.ended IS NULL
 		UNION ALL ` + selectRuns + ` WHERE r.state = 'waiting' AND r.blocked = 0 AND r.ended IS NULL AND r.wake <= ?1
 		ORDER BY 1 LIMIT ?2`
-	// Each kind of its own, because then each is one step into the index.
+	// Blocked runs and others apart, so that each minimum is the first entry of an index.
 	sqlNextWake = `SELECT min(wake) FROM (
 		SELECT min(wake) AS wake FROM runs WHERE state = 'waiting' AND blocked = 0 AND ended IS NULL
 		UNION ALL

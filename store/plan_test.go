@@ -168,6 +168,19 @@ func TestNoStatementWalksOverATableThatGrows(t *testing.T) {
 	}
 }
 
+// A queue of thousands behind one concurrency key must not be looked at to find the head.
+func TestTheQueueIsReadFromItsHead(t *testing.T) {
+	t.Parallel()
+	steps := strings.Join(plan(t, newTest(t), sqlReady), "; ")
+	for _, part := range []string{
+		"SEARCH r USING INDEX runs_ready (state=? AND blocked=?)", "USING INDEX runs_wake (state=? AND blocked=? AND wake<?)",
+	} {
+		if !strings.Contains(steps, part) {
+			t.Errorf("%q is not in %q", part, steps)
+		}
+	}
+}
+
 func TestTheTestOfPlansNoticesAWalk(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)

@@ -200,8 +200,7 @@ const (
 	sqlDropSet         = `DELETE FROM sets WHERE n = ?1`
 	sqlUnusedDocuments = `SELECT n, digest FROM documents d
 		WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.digest = d.digest)
-			AND NOT EXISTS (SELECT 1 FROM run_lists l WHERE l.digest = d.digest)
-		ORDER BY n LIMIT ?1`
+			AND NOT EXISTS (SELECT 1 FROM run_lists l WHERE l.digest = d.digest)`
 	sqlDropDocument = `DELETE FROM documents WHERE n = ?1`
 )
 
@@ -243,7 +242,7 @@ func (t *tx) unusedDocuments() ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.QueryContext(t.ctx, PruneBatch)
+	rows, err := s.QueryContext(t.ctx)
 	if err != nil {
 		return nil, err
 	}

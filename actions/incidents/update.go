@@ -127,6 +127,7 @@ func touchUpdated(in updateInput) []actions.Touch {
 	t := actions.Touch{Object: "incidents/" + in.Incident, Fields: in.fields(), Derived: []string{"lastModifiedBy"}}
 	if in.merges() {
 		t.Derived = append(t.Derived, "customTags")
+		t.Fields["customTags"] = actions.ListChange{Add: in.AddTags, Remove: in.RemoveTags}
 	}
 	return []actions.Touch{t}
 }

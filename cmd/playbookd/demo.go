@@ -117,20 +117,34 @@ func (v *demoView) ended(f demo.Finished) {
 	fmt.Fprintf(v.s.out, "%s %-30s %-44s %s  %s\n", mark, f.Run.Playbook, about, did, v.s.paint(dim, took(f.Took)))
 }
 
-// counted joins words and counts those that repeat: "alert.comment ×3".
-func counted(words []string) string {
+// counted joins what was done, with how often: "alert.update (update, comment), alert.comment ×3".
+// A part that has its action's own name goes without saying.
+func counted(did []string) string {
 	counts := map[string]int{}
+	parts := map[string][]string{}
 	var order []string
-	for _, w := range words {
-		if counts[w] == 0 {
-			order = append(order, w)
+	for _, d := range did {
+		action, part, _ := strings.Cut(d, " ")
+		if parts[action] == nil {
+			order = append(order, action)
 		}
-		counts[w]++
+		if !slices.Contains(parts[action], part) {
+			parts[action] = append(parts[action], part)
+		}
+		counts[d]++
 	}
-	for i, w := range order {
-		if n := counts[w]; n > 1 {
-			order[i] = fmt.Sprintf("%s ×%d", w, n)
+	for i, action := range order {
+		text, most := action, 0
+		for _, part := range parts[action] {
+			most = max(most, counts[action+" "+part])
 		}
+		if len(parts[action]) > 1 {
+			text += " (" + strings.Join(parts[action], ", ") + ")"
+		}
+		if most > 1 {
+			text += fmt.Sprintf(" ×%d", most)
+		}
+		order[i] = text
 	}
 	return strings.Join(order, ", ")
 }

@@ -11,27 +11,23 @@ import (
 // Database is the path of the journal's file.
 func (d *Daemon) Database() string { return filepath.Join(d.c.Data, DatabaseName) }
 
-// PollNow makes every poller look at once, and every schedule fire that would within the minute.
+// PollNow makes every poller look at once.
 func (d *Daemon) PollNow() {
 	for _, p := range d.pollers {
 		p.Poke()
 	}
 }
 
+// FireSchedules makes the event of this minute for every schedule.
+func (d *Daemon) FireSchedules(ctx context.Context) error { return d.schedule.Fire(ctx) }
+
 // Settling returns a function that says whether there is nothing left to do: no run is under way,
 // and every poller has completed a look that began after that was so and brought nothing new. It
 // is to be called again and again; it makes the pollers look when it wants to know.
 func (d *Daemon) Settling() func(ctx context.Context) (bool, error) {
 	var quiet time.Time // since when nothing is under way; zero: something is
-	fired, runs := false, 0
+	runs := 0
 	return func(ctx context.Context) (bool, error) {
-		if !fired {
-			// Schedules belong to the work too; nobody should have to wait for the minute.
-			if err := d.schedule.Fire(ctx); err != nil {
-				return false, err
-			}
-			fired = true
-		}
 		counts, err := d.db.Counts(ctx)
 		if err != nil {
 			return false, err

@@ -22,8 +22,13 @@ import (
 	"github.com/playbookd/playbookd/store"
 )
 
-// Ahead is how long a demo that goes on has new alerts for.
-const Ahead = 2 * time.Hour
+// What a demo that goes on has besides what is there at its start: new alerts for an hour, a few
+// each minute.
+const (
+	Ahead  = time.Hour
+	Behind = 30 * time.Minute
+	More   = 5 // times as many alerts as one that ends
+)
 
 // Options say what to show.
 type Options struct {
@@ -88,7 +93,8 @@ func New(ctx context.Context, o Options) (d *Demo, err error) {
 		return d, err
 	}
 	if !o.Once {
-		d.o.Simulator.Ahead = Ahead
+		d.o.Simulator.Span, d.o.Simulator.Ahead = Behind, Ahead
+		d.o.Simulator.Alerts *= More
 	}
 	if d.sim, err = simulator.New(d.o.Simulator); err != nil {
 		return d, err
@@ -143,6 +149,11 @@ func (d *Demo) Run(ctx context.Context) (Summary, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- d.daemon.Run(ctx) }()
 
+	// Nobody should have to wait for the minute to see what schedules do.
+	if err := d.daemon.FireSchedules(ctx); err != nil {
+		stop()
+		return Summary{}, errors.Join(err, <-ended)
+	}
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	settled := d.daemon.Settling()

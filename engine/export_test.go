@@ -1,0 +1,4 @@
+package engine
+
+// EchoOf lets tests ask directly.
+var EchoOf = echoOf
