@@ -157,7 +157,7 @@ func (s *Server) Start() error {
 	if ln == nil {
 		var err error
 		if ln, err = new(net.ListenConfig).Listen(context.Background(), "tcp", s.o.Addr); err != nil {
-			return fmt.Errorf("listening: %w", err)
+			return fmt.Errorf("listen on %s: %w: stop what uses the address, or set another in the configuration", s.o.Addr, err)
 		}
 	}
 	// The name localhost, and a listener handed in, show only now where they are.

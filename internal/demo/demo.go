@@ -94,7 +94,7 @@ func New(ctx context.Context, o Options) (d *Demo, err error) {
 	}
 	if !o.Once {
 		d.o.Simulator.Span, d.o.Simulator.Ahead = Behind, Ahead
-		d.o.Simulator.Alerts *= More
+		d.o.Simulator.Alerts = min(d.o.Simulator.Alerts*More, simulator.MaxAlerts)
 	}
 	if d.sim, err = simulator.New(d.o.Simulator); err != nil {
 		return d, err
