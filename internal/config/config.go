@@ -44,10 +44,12 @@ type Config struct {
 	TLSKey    string
 	// BehindProxy allows a listener that is not on loopback and speaks plain HTTP.
 	BehindProxy bool
-	Workers     int
-	Retention   time.Duration
-	LogFormat   string // text or json
-	LogLevel    string // debug, info, warn, error
+	// Proxies are the networks of proxies whose X-Forwarded-For is believed.
+	Proxies   []netip.Prefix
+	Workers   int
+	Retention time.Duration
+	LogFormat string // text or json
+	LogLevel  string // debug, info, warn, error
 
 	Tenants  []Tenant
 	Secrets  map[string]secret.Source

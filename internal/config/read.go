@@ -63,6 +63,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"lists":        w.path(&c.Lists),
 		"listen":       w.text(&c.Listen),
 		"behind_proxy": w.flag(&c.BehindProxy),
+		"proxies":      w.list(w.prefix(&c.Proxies)),
 		"workers":      w.whole(&c.Workers, 1, MaxWorkers),
 		"retention":    w.span(&c.Retention, MinRetention, 3650*24*time.Hour),
 		"tls": func(n *document.Node) {

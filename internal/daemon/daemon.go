@@ -219,7 +219,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	sourcesDone.Go(func() { fail("sources", d.runSources(sourceCtx)) })
 	sourcesDone.Go(func() { d.chores(sourceCtx) })
-	<-sourceCtx.Done()
+	var listenerFailed <-chan error // never, without a listener
+	if d.server != nil {
+		listenerFailed = d.server.Failed()
+	}
+	select {
+	case <-sourceCtx.Done():
+	case err := <-listenerFailed:
+		fail("listener", err)
+	}
+	stopSources()
 	d.log.Info("stopping")
 	if d.server != nil {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopGrace)

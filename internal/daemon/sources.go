@@ -24,7 +24,7 @@ func (d *Daemon) newSources() error {
 	if err != nil {
 		return err
 	}
-	d.webhooks, err = triggers.NewWebhooks(triggers.WebhookOptions{Sink: d.engine, Resolve: d.secrets.Resolve, Log: d.log})
+	d.webhooks, err = triggers.NewWebhooks(triggers.WebhookOptions{Sink: d.engine, Resolve: d.secrets.Resolve, Log: d.log, Proxies: d.c.Proxies})
 	if err != nil {
 		return err
 	}
