@@ -177,7 +177,10 @@ func (w *walker) list(read func(*document.Node)) func(*document.Node) {
 func (w *walker) secret(into *secret.Source) func(*document.Node) {
 	return func(n *document.Node) {
 		if n.Kind != document.Map {
-			w.wrong(n, "the place of a secret", "secrets do not stand in this file: write {env: NAME} or {file: PATH}")
+			f := n.Error(CodeType, "this is "+n.Kind.String()+", but the place of a secret is needed here",
+				"secrets do not stand in this file: write {env: NAME} or {file: PATH}")
+			f.Excerpt = "" // it would show the secret
+			w.add(f)
 			return
 		}
 		var s secret.Source
