@@ -171,6 +171,7 @@ func TestGeneratedPagesAreInStep(t *testing.T) {
 		"actions.md":           []byte(actions.Docs(catalog().Specs())),
 		"findings.md":          findingsPage(),
 		"functions.md":         functionsPage(),
+		"limits.md":            limitsPage(),
 		"playbook.schema.json": append(schema, '\n'),
 	} {
 		if *update {
@@ -191,15 +192,6 @@ func findingsPage() []byte {
 	b.WriteString("# Findings\n\nWhat `playbookd check` and the configuration's reader can find. `playbookd explain CODE` prints the same.\n")
 	for _, c := range slices.Concat(document.Codes(), playbooks.Codes(), watchlist.Codes(), config.Codes()) {
 		fmt.Fprintf(&b, "\n## %s: %s\n\n%s. %s\n", c.Code, c.Title, strings.ToUpper(string(c.Severity[:1]))+string(c.Severity[1:]), c.Help)
-	}
-	return b.Bytes()
-}
-
-func functionsPage() []byte {
-	var b bytes.Buffer
-	b.WriteString("# Functions\n\nWhat expressions can call. All of them are deterministic; a function that is not here does not exist.\n\n| function | what it gives |\n|---|---|\n")
-	for _, f := range expression.Functions() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(f.Signature, "|", `\|`), strings.ReplaceAll(f.Summary, "|", `\|`))
 	}
 	return b.Bytes()
 }

@@ -1,4 +1,7 @@
 package engine
 
-// EchoOf lets tests ask directly.
-var EchoOf = echoOf
+// EchoOf and Key let tests ask directly.
+var (
+	EchoOf = echoOf
+	Key    = key
+)

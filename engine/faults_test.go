@@ -147,6 +147,7 @@ func failNth(t *testing.T, text, op string, n int, effective bool, workers int) 
 	persist(version("a2", 2, `{"id":"a2","title":"alert 2","status":"new","severity":"high"}`))
 	wait(10 * time.Minute)
 	stop()
+	f.before, f.after = nil, nil
 	for _, ev := range []engine.Event{numbered(1), numbered(2), version("a2", 2, "{}")} {
 		for _, book := range []string{"steady", "keyed"} {
 			if r := l.load(engine.NewRunID(book, ev.ID)).Run; r.State != engine.Succeeded {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/actions/builtin"
@@ -31,6 +32,8 @@ func newClient(t config.Tenant, scrub *secret.Scrubber, log *slog.Logger) (*grap
 	o := graph.CredentialOptions{
 		Kind: t.Credential.Kind, TenantID: t.TenantID, ClientID: t.ClientID, Cloud: t.Cloud, AuthorityURL: t.Authority,
 		DisableInstanceDiscovery: t.Authority != "", Transport: transport, TokenFile: t.Credential.TokenFile,
+		// The next poll, or the next attempt of a step, asks again: until then the reason should be known.
+		MaxRetries: 1, RetryDelay: time.Second,
 	}
 	read := func(s secret.Source) func() string {
 		return func() string {

@@ -193,7 +193,10 @@ func (d *Daemon) readyChecks() []server.Check {
 			if needed && s.Failures >= LateAfter {
 				return fmt.Errorf("%d polls in a row failed: %s", s.Failures, s.LastError)
 			}
-			if needed && s.LastSuccess.IsZero() {
+			switch {
+			case needed && s.LastSuccess.IsZero() && s.LastError != "":
+				return fmt.Errorf("no poll has succeeded yet: %s", s.LastError)
+			case needed && s.LastSuccess.IsZero():
 				return errors.New("no poll has ended yet")
 			}
 			return nil

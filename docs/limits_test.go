@@ -1,0 +1,187 @@
+package docs_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/graph"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/internal/guard"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/expression"
+	"github.com/playbookd/playbookd/playbooks/watchlist"
+	"github.com/playbookd/playbookd/server"
+	"github.com/playbookd/playbookd/triggers"
+)
+
+// limit is a constant of the program in the words of a user. It is a number or a time.Duration.
+type limit struct {
+	what  string
+	value any
+}
+
+type limits struct {
+	title string
+	rows  []limit
+}
+
+// size is a number of bytes.
+type size int64
+
+func (v limit) String() string {
+	switch n := v.value.(type) {
+	case time.Duration:
+		return playbooks.FormatDuration(n)
+	case size:
+		switch {
+		case n >= 1<<20 && n%(1<<20) == 0:
+			return fmt.Sprintf("%d MiB", n>>20)
+		case n >= 1<<10 && n%(1<<10) == 0:
+			return fmt.Sprintf("%d KiB", n>>10)
+		}
+		return grouped(int(n)) + " bytes"
+	case int:
+		return grouped(n)
+	}
+	return fmt.Sprint(v.value)
+}
+
+// grouped writes 10000 as 10,000.
+func grouped(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func ofPlaybooks() []limits {
+	return []limits{
+		{"A playbook", []limit{
+			{"size of the file", size(document.MaxSize)},
+			{"maps and lists inside each other", document.MaxDepth},
+			{"characters of the name", playbooks.MaxNameLength},
+			{"characters of an id, a variable, an input, a tag, a tenant", playbooks.MaxIdentifier},
+			{"characters of description, owner, reason, a step's name", playbooks.MaxTextLength},
+			{"tags", playbooks.MaxTags},
+			{"tenants", playbooks.MaxTenants},
+			{"priority, and its negative", playbooks.MaxPriority},
+			{"triggers", playbooks.MaxTriggers},
+			{"inputs", playbooks.MaxInputs},
+			{"values of an enum", playbooks.MaxEnumValues},
+			{"vars", playbooks.MaxVars},
+			{"steps, at every depth together", playbooks.MaxSteps},
+			{"lists of steps inside each other", playbooks.MaxStepDepth},
+			{"foreach inside foreach", playbooks.MaxForeachDepth},
+			{"items of a foreach", engine.MaxItems},
+			{"items of a foreach worked on at a time", playbooks.MaxItemsConcurrency},
+			{"attempts of a retry", playbooks.MaxAttempts},
+			{"shortest and first pause of a retry", playbooks.MinBackoff},
+			{"longest pause of a retry", playbooks.MaxBackoff},
+			{"shortest time-out of an attempt", playbooks.MinTimeout},
+			{"longest time-out of an attempt", playbooks.MaxTimeout},
+			{"shortest dedupe window", playbooks.MinDedupeWindow},
+			{"longest dedupe window", playbooks.MaxDedupeWindow},
+			{"shortest time between polls", playbooks.MinPollEvery},
+			{"longest time between polls", playbooks.MaxPollEvery},
+			{"characters of a poll's filter", playbooks.MaxFilterLength},
+			{"parentheses inside each other in a filter", playbooks.MaxFilterDepth},
+			{"comparisons of a filter", playbooks.MaxFilterComparisons},
+			{"before its expiry a playbook is reported from", playbooks.ExpiresSoon},
+			{"output of an attempt", size(engine.MaxOutput)},
+			{"characters of a comment, marker included", actions.MaxMarked},
+		}},
+		{"A set of playbooks and lists", []limit{
+			{"entries looked at below the directory", playbooks.MaxFiles},
+			{"directories inside each other", playbooks.MaxFileDepth},
+			{"entries of a watchlist", watchlist.MaxEntries},
+			{"size of an entry", size(watchlist.MaxEntry)},
+		}},
+		{"An expression", []limit{
+			{"size", size(expression.MaxSource)},
+			{"size of a text with expressions in it", size(expression.MaxTemplate)},
+			{"names, constants, operators and calls", expression.MaxNodes},
+			{"nesting", expression.MaxNesting},
+			{"numbers of a range", expression.MaxRange},
+			{"product of the sizes of loops inside each other", expression.MaxCost},
+			{"steps of one evaluation", expression.MaxWork},
+			{"text made by one evaluation", size(expression.MaxBytes)},
+			{"size of an event", size(expression.MaxPayload)},
+			{"items of a list in an event", expression.MaxItems},
+			{"nesting of an event", expression.MaxDepth},
+		}},
+	}
+}
+
+func ofTheDaemon() []limits {
+	return []limits{
+		{"Polls and schedules", []limit{
+			{"attempts at one window before the position stays", triggers.MaxPasses},
+			{"how far the overlap widens by itself", triggers.MaxOverlap},
+			{"how old a slot may be and still count as on time", triggers.Grace},
+			{"shortest @every", triggers.MinInterval},
+		}},
+		{"Webhooks and the listener", []limit{
+			{"size of a body", size(triggers.MaxBody)},
+			{"events in a body", triggers.MaxItems},
+			{"nesting of a body", triggers.MaxDepth},
+			{"characters of a delivery's id", triggers.MaxDeliveryID},
+			{"bytes that a key needs at least", triggers.MinKey},
+			{"distance of a signed timestamp from our clock", triggers.Tolerance},
+			{"requests of one hook in a second", triggers.HookRate},
+			{"requests of one hook at once after a quiet time", triggers.HookBurst},
+			{"requests of one hook worked on at a time", triggers.MaxConcurrent},
+			{"time for a body to arrive", triggers.BodyTimeout},
+			{"connections", server.MaxConnections},
+			{"size of headers", size(server.MaxHeaderBytes)},
+		}},
+		{"Requests to Graph", []limit{
+			{"size of an answer", size(graph.MaxAnswerBytes)},
+			{"pages of one listing", graph.MaxPages},
+			{"alerts of one move, incidents of one merge", graph.MaxMoved},
+			{"longest wait for the budget of a class", graph.MaxBudgetWait},
+			{"longest Retry-After that is believed", graph.MaxRetryAfter},
+			{"one exchange", graph.RequestTimeout},
+		}},
+		{"Other outgoing requests", []limit{
+			{"size of an answer", size(guard.DefaultMaxResponse)},
+			{"one request, with its redirects", guard.DefaultTimeout},
+			{"redirects, on the same host only", guard.DefaultRedirects},
+		}},
+		{"The daemon", []limit{
+			{"tenants", config.MaxTenants},
+			{"workers, if the configuration does not say", engine.DefaultWorkers},
+			{"workers", config.MaxWorkers},
+			{"shortest retention", config.MinRetention},
+			{"time for attempts in flight when it stops", engine.Grace},
+			{"own writes are remembered, to tell echoes", engine.EchoWindow},
+		}},
+	}
+}
+
+func limitsPage() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Limits\n\nEverything has a limit, so that no file, no alert and no answer can make the daemon slow or large. " +
+		"This page is made\nfrom the constants that enforce them. Beyond a limit something is refused, with a message that names it; " +
+		"nothing is cut\nwithout saying so.\n")
+	for _, group := range append(ofPlaybooks(), ofTheDaemon()...) {
+		fmt.Fprintf(&b, "\n## %s\n\n| | limit |\n|---|---|\n", group.title)
+		for _, row := range group.rows {
+			fmt.Fprintf(&b, "| %s | %s |\n", row.what, row)
+		}
+	}
+	b.WriteString("\n## Budgets\n\nHow much of Graph one tenant uses, by class of requests. `budgets` in the configuration changes them; a tenth of the\nrequests may then be sent at once.\n\n| class | requests | in | at once from rest | in flight |\n|---|---|---|---|---|\n")
+	budgets := graph.DefaultBudgets()
+	for _, class := range slices.Sorted(maps.Keys(budgets)) {
+		x := budgets[class]
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %d |\n", class, grouped(x.Requests), playbooks.FormatDuration(x.Per), x.Burst, x.Concurrent)
+	}
+	return b.Bytes()
+}

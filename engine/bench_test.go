@@ -1,0 +1,99 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/engine/memory"
+	"github.com/playbookd/playbookd/playbooks"
+)
+
+// over is a playbook that goes over n items, some of them at the same time.
+func over(b *testing.B, n int) *playbooks.Playbook {
+	return compile(b, new(world).registry(), fmt.Sprintf(`
+steps:
+  - foreach: flatten(map(1..%d, map(1..100, #)))
+    as: x
+    concurrency: 10
+    do:
+      - {if: x > 0, action: test.read, with: {value: "${{ string(x) }}"}}
+      - {action: test.put, with: {value: "${{ alert.id }}"}}
+`, n/100))
+}
+
+// decideAll drives a run to its end and returns how many entries it took.
+func decideAll(b *testing.B, p *playbooks.Playbook) int {
+	history, d := drive(b, begin(b, p), fine)
+	if d.State != engine.Succeeded {
+		b.Fatalf("%s: %s", d.State, d.Message)
+	}
+	return len(history)
+}
+
+// The time for an item must not grow with their number: ratio is that of 10,000 items over that
+// of 1,000, and near 1.
+func BenchmarkDecideOverManyItems(b *testing.B) {
+	per := map[int]float64{}
+	for _, n := range []int{1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := over(b, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				decideAll(b, p)
+			}
+			per[n] = float64(b.Elapsed().Nanoseconds()) / float64(b.N*n)
+			b.ReportMetric(per[n], "ns/item")
+			if n == 10_000 && per[1000] > 0 {
+				b.ReportMetric(per[n]/per[1000], "ratio")
+			}
+		})
+	}
+}
+
+func BenchmarkReplayOverManyItems(b *testing.B) {
+	p := over(b, 10_000)
+	history, _ := drive(b, begin(b, p), fine)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := begin(b, p).Replay(history); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDeliverAndRunInMemory(b *testing.B) {
+	p := compile(b, new(world).registry(), "when: alert.status == \"new\"\nsteps: [{action: test.put, with: {value: x}}]\n")
+	ended := counter{over: make(chan struct{}, 1024)}
+	e := engine.New(engine.Options{Journal: memory.New(), Observer: ended})
+	e.Use(playbooks.NewSet(p))
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := e.Deliver(ctx, engine.Batch{Events: []engine.Event{numbered(n)}}); err != nil {
+			b.Fatal(err)
+		}
+		select {
+		case <-ended.over:
+		case <-time.After(time.Minute):
+			b.Fatal("the run does not end")
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// counter tells of each run that ended.
+type counter struct{ over chan struct{} }
+
+func (counter) RunStarted(engine.Run)                 {}
+func (counter) StepEnded(engine.Run, engine.Entry)    {}
+func (counter) RunPaused(engine.Run)                  {}
+func (c counter) RunEnded(engine.Run, []engine.Entry) { c.over <- struct{}{} }
