@@ -94,7 +94,7 @@ func ofPlaybooks() []limits {
 			{"characters of a poll's filter", playbooks.MaxFilterLength},
 			{"parentheses inside each other in a filter", playbooks.MaxFilterDepth},
 			{"comparisons of a filter", playbooks.MaxFilterComparisons},
-			{"before its expiry a playbook is reported from", playbooks.ExpiresSoon},
+			{"time before its expiry from which check warns", playbooks.ExpiresSoon},
 			{"output of an attempt", size(engine.MaxOutput)},
 			{"characters of a comment, marker included", actions.MaxMarked},
 		}},
@@ -123,7 +123,7 @@ func ofPlaybooks() []limits {
 func ofTheDaemon() []limits {
 	return []limits{
 		{"Polls and schedules", []limit{
-			{"attempts at one window before the position stays", triggers.MaxPasses},
+			{"how often one window is read before the position stays", triggers.MaxPasses},
 			{"how far the overlap widens by itself", triggers.MaxOverlap},
 			{"how old a slot may be and still count as on time", triggers.Grace},
 			{"shortest @every", triggers.MinInterval},
@@ -148,11 +148,11 @@ func ofTheDaemon() []limits {
 			{"alerts of one move, incidents of one merge", graph.MaxMoved},
 			{"longest wait for the budget of a class", graph.MaxBudgetWait},
 			{"longest Retry-After that is believed", graph.MaxRetryAfter},
-			{"one exchange", graph.RequestTimeout},
+			{"time of one exchange", graph.RequestTimeout},
 		}},
 		{"Other outgoing requests", []limit{
 			{"size of an answer", size(guard.DefaultMaxResponse)},
-			{"one request, with its redirects", guard.DefaultTimeout},
+			{"time of one request, with its redirects", guard.DefaultTimeout},
 			{"redirects, on the same host only", guard.DefaultRedirects},
 		}},
 		{"The daemon", []limit{
@@ -161,7 +161,7 @@ func ofTheDaemon() []limits {
 			{"workers", config.MaxWorkers},
 			{"shortest retention", config.MinRetention},
 			{"time for attempts in flight when it stops", engine.Grace},
-			{"own writes are remembered, to tell echoes", engine.EchoWindow},
+			{"how long own writes are remembered, to tell echoes", engine.EchoWindow},
 		}},
 	}
 }

@@ -67,7 +67,7 @@ func (a *act) effect() actions.Effect {
 }
 
 func (f *frame) parkMessage() string {
-	return fmt.Sprintf("step %s: nobody knows whether %s took effect: %s", f.path, f.act.body.Spec.Name, f.act.fault.Message)
+	return fmt.Sprintf("nobody knows whether %s at %s took effect: %s", f.act.body.Spec.Name, f.path, f.act.fault.Message)
 }
 
 // next makes the intent of the next attempt, if it is time for one.

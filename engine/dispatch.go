@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 )
 
@@ -85,10 +86,13 @@ func (l *dispatcher) fill() time.Duration {
 	if wait := l.retryAt.Sub(now); wait > 0 {
 		return wait
 	}
-	if len(l.e.workers) == cap(l.e.workers) {
+	free := cap(l.e.workers) - len(l.e.workers)
+	if free <= 0 {
 		return RecheckEvery // a worker that gets free wakes us
 	}
-	runs, err := l.e.o.Journal.Ready(l.ctx, now, len(l.active)+2*cap(l.e.workers)+len(l.held))
+	// As many as can be started, beside those of the answer that must be left alone.
+	limit := free + len(l.active) + len(l.held) + len(l.e.reserved())
+	runs, err := l.e.o.Journal.Ready(l.ctx, now, limit)
 	if err != nil {
 		if l.ctx.Err() == nil {
 			l.e.log.Error("can't read the journal", "err", err)
@@ -96,7 +100,8 @@ func (l *dispatcher) fill() time.Duration {
 		l.retryAt = now.Add(JournalPause)
 		return JournalPause
 	}
-	reserved := l.e.reserved() // after the question: then it holds every begun run of the answer
+	maps.DeleteFunc(l.held, func(_ RunID, h hold) bool { return now.Sub(h.until) > 2*RecheckEvery }) // gone by other ways
+	reserved := l.e.reserved()                                                                       // after the question: then it holds every begun run of the answer
 	for _, run := range runs {
 		if l.active[run.ID] || reserved[run.ID] || l.held[run.ID].until.After(now) {
 			continue

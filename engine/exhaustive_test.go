@@ -313,3 +313,47 @@ steps:
 		t.Errorf("attempts (-want +got):\n%s (%s)", diff, d.Message)
 	}
 }
+
+// Whatever became of a record, reading it is an answer or a complaint, and never a panic.
+func TestADamagedHistoryIsRefusedWithoutAPanic(t *testing.T) {
+	t.Parallel()
+	reg := new(world).registry()
+	rapid.Check(t, func(rt *rapid.T) {
+		text := generated(rt)
+		p := compile(t, reg, text)
+		fail := func(format string, args ...any) { rt.Fatalf(format, args...) }
+		script := rapid.SliceOfN(rapid.SampledFrom(endings), 0, 10).Draw(rt, "script")
+		history, _, _ := play(rt, fail, p, script)
+		i := rapid.IntRange(0, len(history)-1).Draw(rt, "entry")
+		e := &history[i]
+		kinds := []engine.EntryKind{engine.Began, engine.Chose, engine.Looped, engine.Assign, engine.Intent, engine.Outcome, engine.Resolve, engine.Ended}
+		switch rapid.IntRange(0, 4).Draw(rt, "damage") {
+		case 0:
+			e.Kind = rapid.SampledFrom(kinds).Draw(rt, "kind")
+		case 1:
+			e.Data = json.RawMessage(rapid.SampledFrom([]string{"", "null", "{}", "[]", "7", `{"status":"fault"}`, `{"status":"dry"}`,
+				`{"status":"absent","probe":true}`, `{"status":"ok"}`, `{"items":{}}`, `{"values":[]}`, `{"vars":[]}`, `{"state":"odd"}`, `{"fault":null,"status":"fault","interrupted":true}`}).Draw(rt, "data"))
+		case 2:
+			e.Path = rapid.SampledFrom([]string{"", ":", "steps/0", "steps/0:", "steps/0:odd", history[0].Path, history[len(history)/2].Path}).Draw(rt, "path")
+		case 3:
+			e.Attempt = rapid.IntRange(-1, 3).Draw(rt, "attempt")
+		default:
+			other := history[rapid.IntRange(0, len(history)-1).Draw(rt, "other")]
+			other.Seq = e.Seq
+			*e = other
+		}
+		ev := alert("")
+		m, err := engine.Begin(p, newRun(p, ev), ev, nil)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if err := m.Replay(history); err != nil {
+			if !engine.IsHistoryError(err) && !strings.Contains(err.Error(), "recorded value") {
+				rt.Fatalf("an odd complaint: %v", err)
+			}
+			return
+		}
+		m.Interrupt(epoch.Add(time.Hour), false)
+		m.Next(epoch.Add(time.Hour))
+	})
+}

@@ -2,12 +2,11 @@ package engine_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,80 +15,6 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/store"
 )
-
-// faulty is a journal that can fail before it does what it is asked, or after.
-type faulty struct {
-	journal
-	mu     sync.Mutex
-	calls  map[string]int
-	before func(op string, n int) error // the n-th call of op, from 1
-	after  func(op string, n int) error
-}
-
-func (f *faulty) call(op string, do func() error) error {
-	f.mu.Lock()
-	if f.calls == nil {
-		f.calls = map[string]int{}
-	}
-	f.calls[op]++
-	n := f.calls[op]
-	f.mu.Unlock()
-	if f.before != nil {
-		if err := f.before(op, n); err != nil {
-			return err
-		}
-	}
-	err := do()
-	if err == nil && f.after != nil {
-		err = f.after(op, n)
-	}
-	return err
-}
-
-func (f *faulty) count(op string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.calls[op]
-}
-
-func (f *faulty) Admit(ctx context.Context, a engine.Admission) (r engine.Receipt, err error) {
-	err = f.call("Admit", func() (err error) { r, err = f.journal.Admit(ctx, a); return err })
-	if err != nil {
-		r = engine.Receipt{}
-	}
-	return r, err
-}
-
-func (f *faulty) Append(ctx context.Context, a engine.Append) error {
-	return f.call("Append", func() error { return f.journal.Append(ctx, a) })
-}
-
-func (f *faulty) Ready(ctx context.Context, now time.Time, limit int) (runs []engine.Run, err error) {
-	err = f.call("Ready", func() (err error) { runs, err = f.journal.Ready(ctx, now, limit); return err })
-	return runs, err
-}
-
-func (f *faulty) NextWake(ctx context.Context) (t time.Time, err error) {
-	err = f.call("NextWake", func() (err error) { t, err = f.journal.NextWake(ctx); return err })
-	return t, err
-}
-
-func (f *faulty) Load(ctx context.Context, id engine.RunID) (l engine.Loaded, err error) {
-	err = f.call("Load", func() (err error) { l, err = f.journal.Load(ctx, id); return err })
-	return l, err
-}
-
-func (f *faulty) Latest(ctx context.Context, tenant, object string) (e engine.Event, err error) {
-	err = f.call("Latest", func() (err error) { e, err = f.journal.Latest(ctx, tenant, object); return err })
-	return e, err
-}
-
-func (f *faulty) Writes(ctx context.Context, tenant, object string, since time.Time) (w []engine.Write, err error) {
-	err = f.call("Writes", func() (err error) { w, err = f.journal.Writes(ctx, tenant, object, since); return err })
-	return w, err
-}
-
-var errDisk = errors.New("the disk is gone")
 
 // With every call of the journal failing once, before or after it took effect, no alert is lost
 // and nothing that must not happen twice does.
@@ -183,8 +108,7 @@ func (l *lab) unique(n int) {
 // journal in between and must not take the run for one that was left behind.
 func TestARunIsNeverDrivenTwiceWhileItIsHandedOver(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		var l *lab
-		l = newLab(t, func(l *lab) {
+		l := newLab(t, func(l *lab) {
 			l.journal = &faulty{journal: l.journal, after: func(op string, _ int) error {
 				if op == "Admit" {
 					l.engine.Use(l.set) // wakes the loop
@@ -235,7 +159,6 @@ func TestADeliverThatFailsLeavesNoWorkerTaken(t *testing.T) {
 
 func TestARunThatCantBeReadStandsInNobodysWayAndIsNotGivenUp(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		var bad map[engine.RunID]bool
 		f := new(unreadable)
 		l := newLab(t, func(l *lab) {
 			f.faulty.journal = l.journal
@@ -243,8 +166,8 @@ func TestARunThatCantBeReadStandsInNobodysWayAndIsNotGivenUp(t *testing.T) {
 		})
 		l.use(l.book("adder", addTitle))
 		l.deliver(numbered(1), numbered(2), numbered(3), numbered(4))
-		bad = map[engine.RunID]bool{l.ids[0]: true, l.ids[1]: true, l.ids[2]: true}
-		f.bad = func(id engine.RunID) bool { return bad[id] }
+		f.bad = l.ids[:3]
+		f.damaged.Store(true)
 		stop := l.run()
 		wait(10 * time.Second)
 		l.each("add alert 4")
@@ -253,7 +176,7 @@ func TestARunThatCantBeReadStandsInNobodysWayAndIsNotGivenUp(t *testing.T) {
 		if n := f.count("Ready") - asked; n > 200 {
 			t.Errorf("the journal was asked %d times in ten minutes", n)
 		}
-		f.bad = func(engine.RunID) bool { return false }
+		f.damaged.Store(false)
 		wait(2 * time.Minute)
 		stop()
 		l.all(engine.Succeeded)
@@ -261,24 +184,11 @@ func TestARunThatCantBeReadStandsInNobodysWayAndIsNotGivenUp(t *testing.T) {
 	})
 }
 
-// unreadable is a journal in which some runs are damaged.
-type unreadable struct {
-	faulty
-	bad func(engine.RunID) bool
-}
-
-func (u *unreadable) Load(ctx context.Context, id engine.RunID) (engine.Loaded, error) {
-	if u.bad(id) {
-		return engine.Loaded{}, errDisk
-	}
-	return u.journal.Load(ctx, id)
-}
-
 func TestAnOverdueRunThatCantBeRecordedDoesNotMakeTheLoopSpin(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		down := false
+		var down atomic.Bool
 		f := &faulty{before: func(op string, _ int) error {
-			if down && op == "Append" {
+			if down.Load() && op == "Append" {
 				return errDisk
 			}
 			return nil
@@ -297,13 +207,13 @@ func TestAnOverdueRunThatCantBeRecordedDoesNotMakeTheLoopSpin(t *testing.T) {
 		synctest.Wait()
 		l.deliver(numbered(1))
 		wait(30 * time.Second)
-		down = true
+		down.Store(true)
 		before := f.count("Ready")
 		wait(10 * time.Minute)
 		if n := f.count("Ready") - before; n > 1200 {
 			t.Errorf("the journal was asked %d times in ten minutes", n)
 		}
-		down = false
+		down.Store(false)
 		wait(2 * time.Minute)
 		l.all(engine.Succeeded)
 		l.each("add alert 1")

@@ -175,7 +175,7 @@ func (f *frame) fold(m *Machine, e Entry, part string) error {
 		return f.foldBranch(e)
 	case e.Kind == Looped && f.isOpen(f.loop == nil, isForeach):
 		return f.foldLoop(e)
-	case e.Kind == Assign && f.stage == working:
+	case e.Kind == Assign && f.isOpen(true, isAssign):
 		return f.foldAssign(m, e)
 	case f.act != nil && f.stage == working:
 		return f.act.fold(m, f, e, part)
@@ -189,6 +189,14 @@ func (f *frame) isOpen(fresh bool, is func(playbooks.Body) bool) bool {
 
 func isBranch(b playbooks.Body) bool  { _, ok := b.(*playbooks.Branch); return ok }
 func isForeach(b playbooks.Body) bool { _, ok := b.(*playbooks.Foreach); return ok }
+
+func isAssign(b playbooks.Body) bool {
+	switch b.(type) {
+	case *playbooks.Assign, *playbooks.Stop, *playbooks.Fail:
+		return true
+	}
+	return false
+}
 
 func (f *frame) foldIf(e Entry) error {
 	d, err := decodeData[choseData](e)
@@ -272,8 +280,6 @@ func (f *frame) foldAssign(m *Machine, e Entry) error {
 			m.vars[name] = value
 		}
 		f.finish(result{status: "ok", output: f.scope["last"]})
-	default:
-		return fmt.Errorf("%w: entry %d assigns in step %s", errNotFollowing, e.Seq, f.path)
 	}
 	return nil
 }

@@ -14,9 +14,9 @@ const (
 	DefaultTimeout = 60 * time.Second
 	// DefaultAttempts, DefaultInitial and DefaultMax ride out half an hour of trouble: a dozen
 	// attempts, the wait doubling from one second to five minutes.
-	DefaultAttempts = 12
-	DefaultInitial  = time.Second
-	DefaultMax      = 5 * time.Minute
+	DefaultAttempts = playbooks.DefaultAttempts
+	DefaultInitial  = playbooks.DefaultInitial
+	DefaultMax      = playbooks.DefaultMax
 	// ProbeDelay is how long after a lost answer its trace is looked for: Graph shows a write to
 	// readers seconds after it took it.
 	ProbeDelay = time.Second

@@ -11,8 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/playbooks"
@@ -63,8 +61,7 @@ func TestStoppingWaitsForWhatIsInFlightAndBeginsNothingNew(t *testing.T) {
 
 func TestWhatIsHandedOverWhileStoppingIsNotUncertain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		var l *lab
-		l = newLab(t, func(l *lab) {
+		l := newLab(t, func(l *lab) {
 			l.journal = &faulty{journal: l.journal, after: func(op string, n int) error {
 				if op == "Admit" && n == 1 {
 					time.Sleep(5 * time.Second) // the engine is told to stop meanwhile
@@ -231,69 +228,6 @@ type panicking struct{ actions.Action }
 
 func (panicking) Plan(json.RawMessage) ([]string, error) { panic("no idea") }
 
-// compiler is how a lab turns recorded text into a playbook again.
-type compiler func(l *lab, name string, source []byte) (*playbooks.Playbook, error)
-
-func (c compiler) by(l *lab) func(string, []byte) (*playbooks.Playbook, error) {
-	if c == nil {
-		return nil
-	}
-	return func(name string, source []byte) (*playbooks.Playbook, error) { return c(l, name, source) }
-}
-
-func TestARunGoesOnWithTheTextThatItStartedWith(t *testing.T) {
-	const old = "steps: [{action: test.put, with: {value: one}}, {action: test.put, with: {value: two}}]\n"
-	const fresh = "steps: [{action: test.put, with: {value: other}}]\n"
-	for _, c := range []struct {
-		name    string
-		restart bool
-		compile compiler
-		want    []string
-		message string // of the parked run, "" if it succeeds
-	}{
-		{"in one life", false, (*lab).recompile, []string{"put one", "put two"}, ""},
-		{"after a restart", true, (*lab).recompile, []string{"put one", "put two"}, ""},
-		{"its text does not compile any more", true, func(*lab, string, []byte) (*playbooks.Playbook, error) {
-			return nil, errors.New("there is no action test.put")
-		}, []string{"put one"}, "there is no action test.put"},
-		{"its text became another one", true, func(l *lab, name string, _ []byte) (*playbooks.Playbook, error) {
-			return l.book(name, fresh), nil
-		}, []string{"put one"}, "the journal was changed"},
-		{"nobody can compile", true, nil, []string{"put one"}, "without a compiler"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				l := newLab(t)
-				l.world.before = slow(10 * time.Second)
-				l.use(l.book("changing", old))
-				stop := l.run()
-				synctest.Wait()
-				l.deliver(numbered(1))
-				time.Sleep(time.Second)
-				l.use(l.book("changing", fresh))
-				if c.restart {
-					stop()
-					l.engine = engine.New(engine.Options{Journal: l.journal, Observer: l.seen, Compile: c.compile.by(l)})
-					l.engine.Use(l.set)
-					stop = l.run()
-				}
-				wait(time.Minute)
-				stop()
-				if diff := cmp.Diff(c.want, l.world.effects()); diff != "" {
-					t.Errorf("done (-want +got):\n%s", diff)
-				}
-				run := l.load(l.ids[0]).Run
-				switch {
-				case c.message == "" && run.State != engine.Succeeded:
-					t.Errorf("the run is %s (%s)", run.State, run.Message)
-				case c.message != "" && (run.State != engine.Parked || !strings.Contains(run.Message, c.message)):
-					t.Errorf("the run is %s (%s), want it parked because %s", run.State, run.Message, c.message)
-				}
-			})
-		})
-	}
-}
-
 func TestAnEngineRunsOnceAtATime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
@@ -342,4 +276,34 @@ func TestAPersonsWordLetsAParkedRunGoOn(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAPersonsWordDoesNotDisturbARunInProgress(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t)
+		l.world.after = func(_ context.Context, c actions.Call) error {
+			if strings.Contains(string(c.Input), "lost") {
+				return errors.New("the line went dead")
+			}
+			time.Sleep(30 * time.Second)
+			return nil
+		}
+		l.use(l.book("both", "steps: [{foreach: '[\"lost\", \"slow\"]', as: x, concurrency: 2, do: [{action: test.once, with: {value: '${{ x }}'}}]}]\n"))
+		defer l.run()()
+		synctest.Wait()
+		l.deliver(numbered(1))
+		time.Sleep(time.Second)
+		word := engine.ResolveData{Happened: true, By: "ana"}
+		if _, err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0[0]/do/0", word, time.Now()); err == nil {
+			t.Error("a step was resolved while the run was in progress")
+		}
+		wait(time.Minute)
+		l.all(engine.Parked)
+		if _, err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0[0]/do/0", word, time.Now()); err != nil {
+			t.Error(err)
+		}
+		wait(time.Minute)
+		l.all(engine.Succeeded)
+		l.each("once lost", "once slow")
+	})
 }

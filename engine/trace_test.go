@@ -93,14 +93,14 @@ func TestATraceTellsWhatEachStepDid(t *testing.T) {
 		}},
 		{"branches and skipped steps", `
 steps:
-  - {id: no, if: 'alert.severity == "high"', action: test.put, with: {value: x}}
+  - {id: nope, if: 'alert.severity == "high"', action: test.put, with: {value: x}}
   - id: fork
     if: alert.severity == "low"
     then: [{set: {a: "${{ 1 }}"}}]
   - stop: "enough of ${{ alert.title }}"
 vars: {a: 0}
 `, nil, []string{
-			`steps/0 action no: skipped taken=false`,
+			`steps/0 action nope: skipped taken=false`,
 			`steps/1 if fork: ok taken=true`,
 			`steps/1/then/0 set: ok out={"a":1}`,
 			`steps/2 stop: ok "enough of Port scan"`,

@@ -51,8 +51,8 @@ const DefaultPollEvery = time.Minute
 
 // What a step's retry means where it leaves something out.
 const (
-	DefaultAttempts = 5
-	DefaultInitial  = 2 * time.Second
+	DefaultAttempts = 12
+	DefaultInitial  = time.Second
 	DefaultMax      = 5 * time.Minute
 )
 

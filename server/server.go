@@ -49,7 +49,7 @@ const (
 )
 
 // DefaultAddr is where the server listens when nothing else is said.
-const DefaultAddr = "127.0.0.1:8080"
+const DefaultAddr = "127.0.0.1:8484"
 
 // Options build a server.
 type Options struct {

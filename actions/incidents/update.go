@@ -9,10 +9,6 @@ import (
 	"github.com/playbookd/playbookd/graph"
 )
 
-// MaxTagRounds is how often tags are written again because somebody else's write took them away.
-// Graph replaces the whole list and has no precondition, so two writers race.
-const MaxTagRounds = 3
-
 // CodeContended is the fault of tags that somebody else keeps taking away.
 const CodeContended = "contended"
 
@@ -165,30 +161,29 @@ func (f family) doUpdate(ctx context.Context, call actions.Call, in updateInput)
 	return out, nil
 }
 
-// mergeTags writes the patch with the tags that the incident should have, and reads again until
-// they are there. An incident that has them, with nothing else to change, is left alone.
+// mergeTags writes the patch with the tags that the incident should have, once, and reads again
+// whether they are there: somebody else's write may have taken them away. Then another attempt,
+// with a record of its own, puts them back. An incident that has them, with nothing else to
+// change, is left alone.
 func mergeTags(ctx context.Context, call actions.Call, g Graph, i graph.Incident, patch graph.IncidentPatch, in updateInput) (graph.Incident, error) {
-	writing := security.Writing(ctx, call)
-	others := len(in.fields()) > 0
-	for range MaxTagRounds {
-		want := graph.MergeTags(i.CustomTags, in.AddTags, in.RemoveTags)
-		if !others && slices.Equal(want, i.CustomTags) {
-			return i, nil
-		}
-		patch.CustomTags = &want
-		if _, err := g.UpdateIncident(writing, i.ID, patch); err != nil {
-			return graph.Incident{}, err
-		}
-		var err error
-		if i, err = g.Incident(ctx, i.ID, false); err != nil {
-			return graph.Incident{}, err
-		}
-		if slices.Equal(graph.MergeTags(i.CustomTags, in.AddTags, in.RemoveTags), i.CustomTags) {
-			return i, nil
-		}
-		// The rounds after the first only put the tags back, as requests of their own.
-		patch, others, writing = graph.IncidentPatch{}, false, ctx
+	want := graph.MergeTags(i.CustomTags, in.AddTags, in.RemoveTags)
+	if len(in.fields()) == 0 && slices.Equal(want, i.CustomTags) {
+		return i, nil
 	}
-	return graph.Incident{}, &actions.Fault{Code: CodeContended, Retry: true, Unknown: true,
-		Message: "somebody else keeps changing the tags of incident " + i.ID}
+	patch.CustomTags = &want
+	if _, err := g.UpdateIncident(security.Writing(ctx, call), i.ID, patch); err != nil {
+		return graph.Incident{}, err
+	}
+	i, err := g.Incident(ctx, i.ID, false)
+	if err != nil {
+		// The change was made; what failed is looking at it.
+		fault := *actions.FaultOf(err)
+		fault.Unknown = true
+		return graph.Incident{}, &fault
+	}
+	if !slices.Equal(graph.MergeTags(i.CustomTags, in.AddTags, in.RemoveTags), i.CustomTags) {
+		return graph.Incident{}, &actions.Fault{Code: CodeContended, Retry: true, Unknown: true,
+			Message: "somebody else took tags of incident " + i.ID + " away"}
+	}
+	return i, nil
 }

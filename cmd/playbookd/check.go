@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,9 @@ import (
 
 // codes are all findings that any command can print.
 func codes() []diag.Code {
-	return slices.Concat(document.Codes(), playbooks.Codes(), watchlist.Codes(), config.Codes())
+	all := slices.Concat(document.Codes(), playbooks.Codes(), watchlist.Codes(), config.Codes())
+	slices.SortStableFunc(all, func(a, b diag.Code) int { return strings.Compare(a.Code, b.Code) })
+	return all
 }
 
 // catalog is the actions as they are declared, unable to act.

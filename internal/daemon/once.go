@@ -45,6 +45,10 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 		return Result{}, err
 	}
 	defer parts.close()
+	// The playbook was checked against actions that can only describe themselves.
+	if o.Playbook, err = Recompile(parts.catalog)(o.Playbook.File, o.Playbook.Source); err != nil {
+		return Result{}, err
+	}
 	ev, err := triggers.Manual(triggers.ManualRun{Playbook: o.Playbook, Tenant: parts.tenant, Event: o.Event, Inputs: o.Inputs}, time.Now())
 	if err != nil {
 		return Result{}, err
@@ -53,7 +57,6 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 	e := engine.New(engine.Options{
 		Journal: parts.journal, Compile: Recompile(parts.catalog), Lists: o.Lists, Observer: w, Log: parts.log, Workers: 1, Dry: !o.Live,
 	})
-	// The playbook in use may differ from the text that was asked for only in its mode.
 	e.Use(playbooks.NewSet(o.Playbook))
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()

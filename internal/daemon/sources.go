@@ -179,7 +179,7 @@ func (d *Daemon) readyChecks() []server.Check {
 			return err
 		}
 		if n := counts["parked"]; n > 0 {
-			return fmt.Errorf("%d runs wait for a person: playbookd runs --state parked", n)
+			return fmt.Errorf("parked, waiting for a person: %d. See playbookd runs --state parked", n)
 		}
 		return nil
 	}}}

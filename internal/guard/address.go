@@ -75,7 +75,7 @@ func (p Policy) checkAddr(a netip.Addr) *Refusal {
 			}
 			return &Refusal{
 				Rule: "address", Target: a.String(), Reason: "this is the metadata service of a cloud, which hands out credentials",
-				Mend: fmt.Sprintf("if this is really meant, list %s alone under allow_private", netip.PrefixFrom(inner, inner.BitLen())),
+				Mend: fmt.Sprintf("if this is really meant, list %s alone under outbound.private", netip.PrefixFrom(inner, inner.BitLen())),
 			}
 		}
 	}
@@ -86,7 +86,7 @@ func (p Policy) checkAddr(a netip.Addr) *Refusal {
 		if s.prefix.Contains(inner) {
 			return &Refusal{
 				Rule: "address", Target: a.String(), Reason: "the address is " + s.what + ", not public",
-				Mend: fmt.Sprintf("if playbooks should reach it, list it under allow_private, for example as %s", netip.PrefixFrom(inner, inner.BitLen())),
+				Mend: fmt.Sprintf("if playbooks should reach it, list it under outbound.private, for example as %s", netip.PrefixFrom(inner, inner.BitLen())),
 			}
 		}
 	}

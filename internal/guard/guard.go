@@ -141,13 +141,13 @@ func (p Policy) checkURL(u *url.URL) *Refusal {
 	case host == "" || !ascii(host):
 		return &Refusal{Rule: "host", Target: shown, Reason: "the host is empty or not in ASCII", Mend: "write an international name in its xn-- form"}
 	case u.Scheme != "https" && !plain:
-		return &Refusal{Rule: "scheme", Target: shown, Reason: "only https is allowed", Mend: "use https, or list the host under allow_http"}
+		return &Refusal{Rule: "scheme", Target: shown, Reason: "only https is allowed", Mend: "use https, or list the host under outbound.http"}
 	}
 	if !plain && len(p.AllowHosts) > 0 && !matches(p.AllowHosts, host, u.Port()) {
-		return &Refusal{Rule: "host", Target: shown, Reason: "the host is not on the list", Mend: "add it to allow_hosts if playbooks should reach it"}
+		return &Refusal{Rule: "host", Target: shown, Reason: "the host is not on the list", Mend: "add it to outbound.hosts if playbooks should reach it"}
 	}
 	if !p.portAllowed(u, host) {
-		return &Refusal{Rule: "port", Target: shown + ":" + clip(u.Port()), Reason: "the port is not allowed", Mend: "list the host with its port under allow_hosts, or the port under allow_ports"}
+		return &Refusal{Rule: "port", Target: shown + ":" + clip(u.Port()), Reason: "the port is not allowed", Mend: "list the host with its port under outbound.hosts"}
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return p.checkAddr(addr)

@@ -38,7 +38,7 @@ func TestOnlyPublicAddressesAreReached(t *testing.T) {
 		if (refused == nil) != public {
 			t.Errorf("%s: %v", addr, refused)
 		}
-		if refused != nil && (refused.Rule != "address" || !strings.Contains(refused.Error(), "allow_private") || refused.Sent) {
+		if refused != nil && (refused.Rule != "address" || !strings.Contains(refused.Error(), "outbound.private") || refused.Sent) {
 			t.Errorf("%s: %v", addr, refused)
 		}
 	}
