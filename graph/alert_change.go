@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 )
 
@@ -102,7 +103,13 @@ func changed[T any](ctx context.Context, c *Client, q call, id func(T) string, r
 		return none, err
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return read()
+		out, err := read()
+		if e, ok := errors.AsType[*Error](err); ok {
+			after := *e
+			after.applied = true
+			err = &after
+		}
+		return out, err
 	}
 	var out T
 	if err := c.decode(q, body, &out); err != nil {

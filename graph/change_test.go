@@ -132,6 +132,23 @@ func TestAChangeThatIsAnsweredWithNothingIsReadBack(t *testing.T) {
 	}
 }
 
+func TestAReadBackThatFailsDoesNotClaimThatNothingHappened(t *testing.T) {
+	t.Parallel()
+	c, _, _ := against(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PATCH" {
+			w.WriteHeader(204)
+			return
+		}
+		w.WriteHeader(404)
+	})
+	status := "resolved"
+	_, err := c.UpdateAlert(t.Context(), "a", AlertPatch{Status: &status})
+	e, ok := errors.AsType[*Error](err)
+	if !ok || !e.Unknown() {
+		t.Errorf("%v: want an error that says that the change may stand", err)
+	}
+}
+
 func TestOptionsThatCannotWorkAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{

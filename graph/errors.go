@@ -61,6 +61,7 @@ type Error struct {
 	Err             error // what is below, if anything
 
 	read      bool // the request changes nothing
+	applied   bool // the change was accepted; what failed is reading its outcome
 	retryable bool // a token or protocol failure that may pass by itself
 }
 
@@ -137,6 +138,9 @@ func (e *Error) Retry() bool {
 // Unknown says that the request may have taken effect. It is false for reads, for whatever never
 // left, and for refusals: Graph answers 4xx, 429 among them, before it acts.
 func (e *Error) Unknown() bool {
+	if e.applied {
+		return true
+	}
 	if e.read || !e.Sent {
 		return false
 	}

@@ -22,12 +22,12 @@ import (
 	"github.com/playbookd/playbookd/store"
 )
 
-// What a demo that goes on has besides what is there at its start: new alerts for an hour, a few
+// What a demo that goes on has besides what is there at its start: new alerts for half an hour, a few
 // each minute.
 const (
-	Ahead  = time.Hour
+	Ahead  = 30 * time.Minute
 	Behind = 30 * time.Minute
-	More   = 5 // times as many alerts as one that ends
+	More   = 8 // times as many alerts as one that ends
 )
 
 // Options say what to show.
