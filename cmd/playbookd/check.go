@@ -117,8 +117,11 @@ func checkPath(path string, isDir bool, listDir string) (diag.Findings, error) {
 		o.Lists = nil
 	}
 	if isDir {
-		_, more := playbooks.Load(os.DirFS(path), path, o)
-		return append(findings, more...), nil
+		set, more := playbooks.Load(os.DirFS(path), path, o)
+		if findings = append(findings, more...); len(set.Playbooks) == 0 && len(findings) == 0 {
+			return nil, fmt.Errorf("%s holds no playbooks: they are files whose names end in .yaml", path)
+		}
+		return findings, nil
 	}
 	src, err := os.ReadFile(path)
 	if err != nil {

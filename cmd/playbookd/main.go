@@ -33,9 +33,10 @@ type streams struct {
 	in       io.Reader
 	out, err io.Writer
 	json     bool
-	// color and progress are for people: only when the stream is a terminal.
-	color    bool
-	progress bool
+	// Colour and progress are for people: only when the stream is a terminal.
+	color    bool // of standard output
+	errColor bool // of standard error
+	progress bool // on standard error
 }
 
 // exitError ends the program with a code. Its text, if any, is printed.
@@ -60,10 +61,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal kills at once: the journal makes that safe.
 	context.AfterFunc(ctx, stop)
+	outTerminal, errTerminal := term.IsTerminal(int(os.Stdout.Fd())), term.IsTerminal(int(os.Stderr.Fd()))
+	colorful := os.Getenv("NO_COLOR") == ""
 	code := run(ctx, os.Args[1:], &streams{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		color:    term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
-		progress: term.IsTerminal(int(os.Stderr.Fd())),
+		color: outTerminal && colorful, errColor: errTerminal && colorful, progress: errTerminal,
 	})
 	stop()
 	os.Exit(code)

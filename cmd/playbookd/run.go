@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +98,9 @@ func (s *streams) playbook(name, listDir string, c *config.Config) (*playbooks.P
 		lists, findings := loadLists(listDir)
 		p, more := playbooks.Compile(name, src, daemon.Compiling(catalog(), lists, time.Now()))
 		return p, lists, s.refuse(append(findings, more...), name)
-	} else if c == nil || filepath.Ext(name) != "" {
+	} else if isFile := filepath.Ext(name) != ""; c == nil && !isFile {
+		return nil, nil, fmt.Errorf("playbook %s can't be read: %w: give its file, or with -c a configuration whose playbook it is", name, plainError(err))
+	} else if isFile {
 		return nil, nil, fmt.Errorf("playbook %s can't be read: %w", name, plainError(err))
 	}
 	set, lists, findings := daemon.Read(catalog(), c.Playbooks, c.Lists, time.Now())
@@ -107,7 +110,14 @@ func (s *streams) playbook(name, listDir string, c *config.Config) (*playbooks.P
 	if err := s.refuse(findings, name); err != nil {
 		return nil, nil, err
 	}
-	return nil, nil, fmt.Errorf("there is no playbook %q in %s", name, c.Playbooks)
+	var names []string
+	for _, p := range set.Playbooks {
+		names = append(names, p.Name)
+	}
+	if len(names) == 0 {
+		return nil, nil, fmt.Errorf("there is no playbook %q: %s holds none", name, c.Playbooks)
+	}
+	return nil, nil, fmt.Errorf("there is no playbook %q in %s: there are %s", name, c.Playbooks, strings.Join(names, ", "))
 }
 
 func loadLists(dir string) (*watchlist.Set, diag.Findings) {
@@ -120,7 +130,7 @@ func loadLists(dir string) (*watchlist.Set, diag.Findings) {
 // refuse prints findings and turns errors among them into one.
 func (s *streams) refuse(findings diag.Findings, name string) error {
 	if len(findings) > 0 {
-		if err := diag.Render(s.err, findings, s.progress); err != nil {
+		if err := diag.Render(s.err, findings, s.errColor); err != nil {
 			return err
 		}
 	}

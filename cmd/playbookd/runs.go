@@ -47,6 +47,14 @@ func (f *journalFlags) read(ctx context.Context, s *streams) (*store.Reader, err
 
 var states = []engine.RunState{engine.Ready, engine.Waiting, engine.Parked, engine.Succeeded, engine.Failed, engine.Canceled}
 
+func stateNames() string {
+	names := make([]string, len(states))
+	for i, state := range states {
+		names[i] = string(state)
+	}
+	return strings.Join(names, ", ")
+}
+
 func newRuns(s *streams) *cobra.Command {
 	var journal journalFlags
 	var f store.RunFilter
@@ -57,7 +65,10 @@ func newRuns(s *streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.State = engine.RunState(state)
 			if state != "" && !slices.Contains(states, f.State) {
-				return fmt.Errorf("--state %q is not known: use one of %v", state, states)
+				return fmt.Errorf("--state %q is not known: use one of %s", state, stateNames())
+			}
+			if f.Limit < 1 || f.Limit > store.MaxLimit {
+				return fmt.Errorf("--limit %d is outside the limits: use 1 to %d", f.Limit, store.MaxLimit)
 			}
 			if since != "" {
 				d, err := config.ParseSpan(since)
@@ -80,7 +91,7 @@ func newRuns(s *streams) *cobra.Command {
 	}
 	journal.add(cmd)
 	cmd.Flags().StringVar(&f.Playbook, "playbook", "", "only runs of this playbook")
-	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: ready, waiting, parked, succeeded, failed, canceled")
+	cmd.Flags().StringVar(&state, "state", "", "only runs in this state: "+stateNames())
 	cmd.Flags().StringVar(&f.Object, "object", "", "only runs about this object, such as alerts/ID")
 	cmd.Flags().StringVar(&since, "since", "", "only runs of the last 30m, 4h, 7d …")
 	cmd.Flags().IntVar(&f.Limit, "limit", store.DefaultLimit, "at most so many")

@@ -46,7 +46,7 @@ func configFlag(cmd *cobra.Command, into *string) {
 func (s *streams) config(file string) (*config.Config, error) {
 	c, findings := config.Load(file)
 	if len(findings) > 0 {
-		if err := diag.Render(s.err, findings, s.progress); err != nil {
+		if err := diag.Render(s.err, findings, s.errColor); err != nil {
 			return nil, err
 		}
 	}
@@ -73,14 +73,16 @@ func (s *streams) serve(ctx context.Context, c *config.Config) error {
 	d, err := daemon.New(ctx, daemon.Options{
 		Config: c, Log: s.logger(c), Version: version().Version,
 		OnFindings: func(findings diag.Findings) {
-			if len(findings) > 0 {
-				_ = diag.Render(s.err, findings, s.progress) // the log has them too
+			// A log of JSON lines stays one: it has the findings too.
+			if len(findings) > 0 && c.LogFormat != "json" {
+				_ = diag.Render(s.err, findings, s.errColor)
 			}
 		},
 	})
 	if err != nil {
 		return err
 	}
+	log := s.logger(c)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -90,6 +92,7 @@ func (s *streams) serve(ctx context.Context, c *config.Config) error {
 		for {
 			select {
 			case <-hup:
+				log.Info("SIGHUP: reading playbooks and watchlists anew")
 				_ = d.Reload() // it has said what is wrong
 			case <-ctx.Done():
 				return

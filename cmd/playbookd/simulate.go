@@ -69,7 +69,7 @@ func (f *simulatorFlags) options() (o simulator.Options, closer func() error, er
 func withFile(name string, read func(io.Reader) error) error {
 	file, err := os.Open(name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s can't be read: %w", name, plainError(err))
 	}
 	defer file.Close()
 	if err := read(file); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,19 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	if n := doc.Root.Get("tenants"); n != nil && n.Kind == document.Map && (len(n.Pairs) == 0 || len(n.Pairs) > MaxTenants) {
 		w.refuse(n, "name the tenants to serve", "there are %d tenants; 1 to %d are allowed", len(n.Pairs), MaxTenants)
 	}
+	w.hookTenants(c, doc.Root.Get("webhooks"))
 	return c, conceal(w.findings)
+}
+
+// hookTenants refuses webhooks whose events would belong to a tenant that is not served: no step
+// of a run about them could reach Graph.
+func (w *walker) hookTenants(c *Config, hooks *document.Node) {
+	for path, h := range c.Hooks {
+		served := slices.ContainsFunc(c.Tenants, func(t Tenant) bool { return t.Name == h.Tenant })
+		if h.Tenant != "" && !served {
+			w.refuse(hooks.Get(path).Get("tenant"), "name one of those below tenants", "there is no tenant %.80q", h.Tenant)
+		}
+	}
 }
 
 // inline is a value that stands where the place of a secret should.
@@ -210,11 +223,30 @@ func (w *walker) credential(cr *Credential, n *document.Node) {
 		"password":   w.secret(&cr.Password),
 		"token_file": w.path(&cr.TokenFile),
 	}, "kind")
+	w.credentialKeys(cr.Kind, n)
 	switch {
 	case cr.Kind == "client_secret" && n.Get("secret") == nil:
 		w.add(n.Error(CodeNeed, "a credential of kind client_secret needs the key \"secret\"", "write secret: {file: PATH} or {env: NAME}"))
 	case cr.Kind == "certificate" && n.Get("file") == nil:
 		w.add(n.Error(CodeNeed, "a credential of kind certificate needs the key \"file\"", "name the PEM or PKCS#12 file with certificate and key"))
+	}
+}
+
+// credentialKeys refuses keys that mean nothing to a kind of credential: whoever wrote them
+// believes something that is not so.
+func (w *walker) credentialKeys(kind string, n *document.Node) {
+	own := map[string][]string{
+		"client_secret": {"secret"}, "certificate": {"file", "password"}, "workload_identity": {"token_file"},
+	}
+	if kind == "" || n.Kind != document.Map {
+		return
+	}
+	for _, p := range n.Pairs {
+		for other, keys := range own {
+			if other != kind && slices.Contains(keys, p.Key.Text) {
+				w.refuse(p.Key, "take it out, or use kind: "+other, "the key %q means nothing to a credential of kind %s", p.Key.Text, kind)
+			}
+		}
 	}
 }
 

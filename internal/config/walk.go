@@ -41,8 +41,7 @@ func (w *walker) object(n *document.Node, k keys, need ...string) {
 	for _, p := range n.Pairs {
 		read, known := k[p.Key.Text]
 		if !known {
-			names := slices.Sorted(maps.Keys(k))
-			w.add(p.Key.Error(CodeKey, fmt.Sprintf("unknown key %q", p.Key.Text), "use one of: "+strings.Join(names, ", ")))
+			w.unknown(p.Key, "key", slices.Sorted(maps.Keys(k)))
 			continue
 		}
 		read(p.Value)
@@ -52,6 +51,15 @@ func (w *walker) object(n *document.Node, k keys, need ...string) {
 			w.add(n.Error(CodeNeed, fmt.Sprintf("the key %q is missing", name), "add "+name+": …"))
 		}
 	}
+}
+
+// unknown reports a key that is not among names, and says which of them was meant, if any is near.
+func (w *walker) unknown(n *document.Node, what string, names []string) {
+	mend := "use one of: " + strings.Join(names, ", ")
+	if near := closest(n.Text, names); near != "" {
+		mend = fmt.Sprintf("did you mean %q?", near)
+	}
+	w.add(n.Error(CodeKey, fmt.Sprintf("unknown %s %.80q", what, n.Text), mend))
 }
 
 // each reads a map whose keys are names chosen by the author.

@@ -110,6 +110,9 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets); err != nil {
 		return d, err
 	}
+	if err := d.checkSecrets(); err != nil {
+		d.log.Error("what needs this secret does not work until it is there", "err", err)
+	}
 	if err = d.openStore(ctx); err != nil {
 		return d, err
 	}

@@ -380,7 +380,7 @@ func TestReadyzListsEveryCheck(t *testing.T) {
 	for _, c := range status.Checks {
 		names = append(names, c.Name)
 	}
-	want := "journal, playbooks, parked runs, poll contoso/poll/alerts, poll contoso/poll/incidents"
+	want := "journal, playbooks, secrets, parked runs, poll contoso/poll/alerts, poll contoso/poll/incidents"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("checks %s, want %s", got, want)
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
@@ -121,6 +122,17 @@ func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *se
 		},
 		HTTP: guard.Client(policy), Secrets: secrets, Channels: channels,
 	})...), nil
+}
+
+// checkSecrets says which of the named secrets can't be read. They are read anew each time they are
+// used, so that is no reason not to start.
+func (d *Daemon) checkSecrets() error {
+	_, wrong := d.secrets.Check()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		errs = append(errs, wrong[name])
+	}
+	return errors.Join(errs...)
 }
 
 // secretSources are the secrets that the configuration names, and those of its channels.

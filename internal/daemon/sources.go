@@ -173,7 +173,7 @@ func (d *Daemon) readyChecks() []server.Check {
 			return fmt.Errorf("some files are broken, what they held before is in use: %w", findings.Err())
 		}
 		return nil
-	}}, {Name: "parked runs", Func: func(ctx context.Context) error {
+	}}, {Name: "secrets", Func: func(context.Context) error { return d.checkSecrets() }}, {Name: "parked runs", Func: func(ctx context.Context) error {
 		counts, err := d.db.Counts(ctx)
 		if err != nil {
 			return err
