@@ -117,7 +117,7 @@ func (s *streams) playbook(name, listDir string, c *config.Config) (*playbooks.P
 	if len(names) == 0 {
 		return nil, nil, fmt.Errorf("there is no playbook %q: %s holds none", name, c.Playbooks)
 	}
-	return nil, nil, fmt.Errorf("there is no playbook %q in %s: there are %s", name, c.Playbooks, strings.Join(names, ", "))
+	return nil, nil, fmt.Errorf("there is no playbook %q in %s, which has %s", name, c.Playbooks, strings.Join(names, ", "))
 }
 
 func loadLists(dir string) (*watchlist.Set, diag.Findings) {

@@ -72,7 +72,7 @@ func newRuns(s *streams) *cobra.Command {
 			}
 			if since != "" {
 				d, err := config.ParseSpan(since)
-				if err != nil {
+				if err != nil || d <= 0 {
 					return fmt.Errorf("--since %q is no duration: write 30m, 4h or 7d", since)
 				}
 				f.Since = time.Now().Add(-d)

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
@@ -121,7 +124,7 @@ func (o Once) parts(ctx context.Context) (onceParts, error) {
 		}
 	}
 	if !known {
-		return p, fmt.Errorf("there is no tenant %q in %s", p.tenant, c.File)
+		return p, fmt.Errorf("there is no tenant %q in %s, which has %s", p.tenant, c.File, strings.Join(slices.Sorted(maps.Keys(clients)), ", "))
 	}
 	if p.catalog, err = newRegistry(c, clients, secrets); err != nil {
 		return p, err

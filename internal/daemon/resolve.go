@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
@@ -12,15 +14,37 @@ import (
 // Resolve records a person's word on an uncertain step of a parked run, in the journal at path,
 // which no daemon may hold. The run goes on when the daemon starts.
 func Resolve(ctx context.Context, path, ref, step string, d engine.ResolveData, catalog playbooks.Catalog) (engine.Run, error) {
+	run, err := settleable(ctx, path, ref)
+	if err != nil {
+		return engine.Run{}, err
+	}
 	db, err := store.Open(ctx, path, store.Options{})
 	if err != nil {
 		return engine.Run{}, err
 	}
 	defer db.Close()
-	loaded, err := db.Run(ctx, ref)
-	if err != nil {
-		return engine.Run{}, err
-	}
 	e := engine.New(engine.Options{Journal: db, Compile: Recompile(catalog)})
-	return e.Resolve(ctx, loaded.Run.ID, step, d, time.Now())
+	return e.Resolve(ctx, run, step, d, time.Now())
+}
+
+// settleable finds the run. It only reads: a journal that is not there is not made.
+func settleable(ctx context.Context, path, ref string) (id engine.RunID, err error) {
+	r, err := store.OpenReader(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	loaded, err := r.Run(ctx, ref)
+	if errors.Is(err, engine.ErrNotFound) {
+		return "", fmt.Errorf("there is no run %.64q: `playbookd runs` lists them", ref)
+	}
+	if err != nil {
+		return "", err
+	}
+	switch run := loaded.Run; run.State {
+	case engine.Succeeded, engine.Failed, engine.Canceled:
+		return "", fmt.Errorf("run %s is over (%s): only a step of a parked run can be settled", run.ID, run.State)
+	default:
+		return run.ID, nil
+	}
 }
