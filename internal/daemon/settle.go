@@ -27,7 +27,7 @@ func (d *Daemon) FireSchedules(ctx context.Context) error { return d.schedule.Fi
 func (d *Daemon) Settling() func(ctx context.Context) (bool, error) {
 	var quiet time.Time // since when nothing is under way; zero: something is
 	runs := 0
-	return func(ctx context.Context) (bool, error) {
+	still := func(ctx context.Context) (bool, error) {
 		counts, err := d.db.Counts(ctx)
 		if err != nil {
 			return false, err
@@ -39,6 +39,12 @@ func (d *Daemon) Settling() func(ctx context.Context) (bool, error) {
 		if counts[engine.Ready]+counts[engine.Waiting] > 0 || total != runs {
 			quiet, runs = time.Time{}, total
 			return false, nil
+		}
+		return true, nil
+	}
+	return func(ctx context.Context) (bool, error) {
+		if ok, err := still(ctx); !ok {
+			return false, err
 		}
 		if quiet.IsZero() {
 			quiet = time.Now()
@@ -53,6 +59,7 @@ func (d *Daemon) Settling() func(ctx context.Context) (bool, error) {
 				return false, nil
 			}
 		}
-		return true, nil
+		// What the last of these looks brought may have begun after the runs were counted.
+		return still(ctx)
 	}
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/demo"
+	"github.com/playbookd/playbookd/internal/reconcile"
+	"github.com/playbookd/playbookd/store"
+)
+
+// simulated runs a simulator until the test ends, with a configuration for a daemon in dir.
+func simulated(t *testing.T, dir string, args ...string) (config string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &lineSignal{seen: make(chan struct{})}
+	var errs bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, append([]string{"simulate", "--write-config", dir}, args...), &streams{out: out, err: &errs})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-done; code != exitOK {
+			t.Errorf("simulate: exit code %d: %s", code, errs.String())
+		}
+	})
+	select {
+	case <-out.seen:
+	case code := <-done:
+		done <- code
+		t.Fatalf("simulate ended by itself: %s", errs.String())
+	}
+	line := into[ready](t, out.String())
+	if !line.Ready || line.Config == "" || !strings.HasPrefix(line.URL, "https://127.0.0.1:") || line.TenantID == "" || line.ClientID == "" {
+		t.Fatalf("the line that says that it is ready: %s", out)
+	}
+	text, err := os.ReadFile(line.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, line.Config, strings.Replace(string(text), "127.0.0.1:8484", "127.0.0.1:0", 1))
+	return line.Config
+}
+
+// Every line of the simulator's file was written before its answer left, so at any moment at
+// which the daemon stops in order the file and the journal tell the same story.
+func TestTheEffectsFileAndTheJournalTellTheSameStory(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []string{"5", "6"} {
+		t.Run("seed "+seed, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "effects.jsonl")
+			faults := filepath.Join(dir, "faults.json")
+			write(t, faults, `[{"method": "POST", "path": "/security/**", "every": 3, "times": 3, "drop": true, "when": "after"},
+				{"method": "PATCH", "path": "/security/**", "every": 3, "times": 2, "status": 503}]`)
+			config := simulated(t, dir, "--seed", seed, "--effects", file, "--faults", faults)
+			served(t, config, func() bool {
+				out, _, code := playbookd(t, "runs", "-c", config, "--json", "--limit", "1000")
+				if code != exitOK {
+					return false // the daemon is still starting
+				}
+				runs := into[[]engine.Run](t, out)
+				ended := 0
+				for _, r := range runs {
+					if r.State == engine.Succeeded {
+						ended++
+					}
+				}
+				return ended > 0 && ended == len(runs) && len(effectsIn(t, file)) > 5
+			})
+			r, err := store.OpenReader(t.Context(), filepath.Join(dir, "data", daemon.DatabaseName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			attempts, err := demo.Attempts(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := effectsIn(t, file)
+			for _, w := range reconcile.Compare(attempts, done, nil) {
+				t.Error(w)
+			}
+			if len(attempts) < len(done) {
+				t.Errorf("%d attempts and %d effects", len(attempts), len(done))
+			}
+			// The comparison is worth something: it notices a line that is not in the journal, and one that is missing.
+			if len(reconcile.Compare(attempts, append(done, reconcile.Effect{RequestID: "x"}), nil)) == 0 || len(reconcile.Compare(attempts, done[1:], nil)) == 0 {
+				t.Error("a forged and a missing line are not noticed")
+			}
+		})
+	}
+}
+
+func effectsIn(t *testing.T, file string) []reconcile.Effect {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var list []reconcile.Effect
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var e struct {
+			RequestID  string `json:"client_request_id"`
+			Op, Object string
+		}
+		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
+			continue // the line is being written
+		}
+		list = append(list, reconcile.Effect{RequestID: e.RequestID, Op: e.Op, Object: e.Object})
+	}
+	return list
+}
+
+func TestSimulateRefusesWhatItCannotServe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	notDir := filepath.Join(dir, "file")
+	write(t, notDir, "x")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--count", "-1"}, "choose between 0 and 100000"},
+		{[]string{"--count", "100001"}, "choose between 0 and 100000"},
+		{[]string{"--count", "many"}, "see playbookd simulate --help"},
+		{[]string{"--listen", "nowhere"}, "choose another address, or port 0"},
+		{[]string{"--alerts", filepath.Join(dir, "none.json")}, "none.json can't be read: no such file"},
+		{[]string{"--alerts", notDir}, "file: line 1"},
+		{[]string{"--faults", filepath.Join(dir, "none.json")}, "none.json can't be read: no such file"},
+		{[]string{"--faults", notDir}, "a fault list is a JSON array"},
+		{[]string{"--effects", filepath.Join(notDir, "x")}, "effects file"},
+		{[]string{"--write-config", filepath.Join(notDir, "x")}, "write configuration"},
+	} {
+		out, errs, code := playbookd(t, append([]string{"simulate"}, c.args...)...)
+		if code != exitBroken || out != "" || !strings.Contains(errs, c.want) {
+			t.Errorf("simulate %v: exit code %d, %q, standard output %q; want the words %q", c.args, code, errs, out, c.want)
+		}
+	}
+}
