@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"docs":               {},
 	"internal/arch":      {},
 	"internal/diag":      {},
+	"internal/mutant":    {},
 	"internal/secret":    {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},
@@ -48,11 +49,11 @@ var arrows = map[string][]string{
 	"playbooks/library":    {},
 	"playbooks":            {"actions", "playbooks/expression", "playbooks/schema", "internal/document", "internal/diag"},
 
-	"engine":             {"playbooks", "playbooks/expression", "actions"},
+	"engine":             {"playbooks", "playbooks/expression", "actions", "internal/mutant"},
 	"engine/memory":      {"engine", "playbooks", "actions"},
 	"engine/journaltest": {"engine", "engine/memory", "playbooks", "actions"},
-	"store":              {"engine", "playbooks", "actions"},
-	"triggers":           {"engine", "playbooks", "graph", "internal/secret"},
+	"store":              {"engine", "playbooks", "actions", "internal/mutant"},
+	"triggers":           {"engine", "playbooks", "graph", "internal/secret", "internal/mutant"},
 	"server":             {"engine", "internal/secret"},
 
 	"internal/daemon": {"*"},

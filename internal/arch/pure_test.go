@@ -21,7 +21,7 @@ func TestTheDecisionFunctionIsPure(t *testing.T) {
 	may := []string{
 		"bytes", "crypto/sha256", "encoding/base32", "encoding/hex", "encoding/json", "errors", "fmt", "hash/fnv",
 		"maps", "math", "reflect", "slices", "strconv", "strings", "time",
-		module + "/actions", module + "/playbooks", module + "/playbooks/expression",
+		module + "/actions", module + "/playbooks", module + "/playbooks/expression", module + "/internal/mutant",
 	}
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
 	for _, name := range decisionFiles {

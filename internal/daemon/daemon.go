@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -58,6 +59,12 @@ type Options struct {
 	OnFindings func(diag.Findings)
 	// NoListen leaves the HTTP listener out.
 	NoListen bool
+	// Transport, if set, is laid around all that leaves: requests to Graph, to the sign-in service
+	// and those of actions. It may count, delay, break or answer them itself. Nil next means that
+	// nothing but the default is there.
+	Transport func(next http.RoundTripper) http.RoundTripper
+	// Journal, if set, is laid around the journal that the engine and the sources use.
+	Journal func(next engine.Journal) engine.Journal
 }
 
 // Daemon is a program ready to run.
@@ -66,6 +73,7 @@ type Daemon struct {
 	c        *config.Config
 	log      *slog.Logger
 	db       *store.DB
+	journal  engine.Journal // db, or what Options.Journal laid around it
 	engine   *engine.Engine
 	registry *actions.Registry
 	clients  map[string]*graph.Client
@@ -103,11 +111,11 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	}
 	d.log = slog.New(secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()))
 	for _, t := range o.Config.Tenants {
-		if d.clients[t.Name], err = newClient(t, d.secrets.Scrubber(), d.log); err != nil {
+		if d.clients[t.Name], err = newClient(t, o.Transport, d.secrets.Scrubber(), d.log); err != nil {
 			return d, err
 		}
 	}
-	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets); err != nil {
+	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport); err != nil {
 		return d, err
 	}
 	if err := d.checkSecrets(); err != nil {
@@ -117,7 +125,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.db, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), o.Observer}, Log: d.log, Workers: o.Config.Workers,
+		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), o.Observer}, Log: d.log, Workers: o.Config.Workers,
 	})
 	if err = d.newSources(); err != nil {
 		return d, err
@@ -139,7 +147,10 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.db = db
+	d.db, d.journal = db, db
+	if d.o.Journal != nil {
+		d.journal = d.o.Journal(db)
+	}
 	d.closers = append(d.closers, db.Close)
 	return nil
 }

@@ -119,14 +119,14 @@ func (o Once) parts(ctx context.Context) (onceParts, error) {
 	known := o.Config == nil
 	for _, t := range c.Tenants {
 		known = known || t.Name == p.tenant
-		if clients[t.Name], err = newClient(t, secrets.Scrubber(), p.log); err != nil {
+		if clients[t.Name], err = newClient(t, nil, secrets.Scrubber(), p.log); err != nil {
 			return p, err
 		}
 	}
 	if !known {
 		return p, fmt.Errorf("there is no tenant %q in %s, which has %s", p.tenant, c.File, strings.Join(slices.Sorted(maps.Keys(clients)), ", "))
 	}
-	if p.catalog, err = newRegistry(c, clients, secrets); err != nil {
+	if p.catalog, err = newRegistry(c, clients, secrets, nil); err != nil {
 		return p, err
 	}
 	if o.Live {

@@ -25,10 +25,13 @@ import (
 const maxIdleConns = 64
 
 // newClient makes the Graph client of a tenant.
-func newClient(t config.Tenant, scrub *secret.Scrubber, log *slog.Logger) (*graph.Client, error) {
+func newClient(t config.Tenant, around func(http.RoundTripper) http.RoundTripper, scrub *secret.Scrubber, log *slog.Logger) (*graph.Client, error) {
 	transport, err := transportFor(t.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
+	}
+	if around != nil {
+		transport = around(transport)
 	}
 	o := graph.CredentialOptions{
 		Kind: t.Credential.Kind, TenantID: t.TenantID, ClientID: t.ClientID, Cloud: t.Cloud, AuthorityURL: t.Authority,
@@ -101,12 +104,16 @@ func transportFor(caFile string) (http.RoundTripper, error) {
 }
 
 // newRegistry makes the actions, with what they need to act.
-func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store) (*actions.Registry, error) {
+func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store, around func(http.RoundTripper) http.RoundTripper) (*actions.Registry, error) {
 	policy := guard.Policy{
 		AllowHosts: c.Outbound.Hosts, AllowPrivate: c.Outbound.Private, AllowHTTP: c.Outbound.HTTP, NoRedirects: false,
 	}
 	if err := policy.Check(); err != nil {
 		return nil, fmt.Errorf("outbound: %w", err)
+	}
+	outbound := guard.Client(policy)
+	if around != nil {
+		outbound.Transport = around(outbound.Transport)
 	}
 	var channels []notify.Channel
 	for name, ch := range c.Channels {
@@ -120,7 +127,7 @@ func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *se
 			}
 			return nil, errors.New("it is not in the configuration")
 		},
-		HTTP: guard.Client(policy), Secrets: secrets, Channels: channels,
+		HTTP: outbound, Secrets: secrets, Channels: channels,
 	})...), nil
 }
 

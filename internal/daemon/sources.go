@@ -20,7 +20,7 @@ const LateAfter = 3
 // playbook needs stay idle), the scheduler, the webhooks.
 func (d *Daemon) newSources() error {
 	var err error
-	d.schedule, err = triggers.NewScheduler(triggers.SchedulerOptions{Sink: d.engine, Positions: d.db, Log: d.log})
+	d.schedule, err = triggers.NewScheduler(triggers.SchedulerOptions{Sink: d.engine, Positions: d.journal, Log: d.log})
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (d *Daemon) newSources() error {
 				return err
 			}
 			p, err := triggers.NewPoller(triggers.PollOptions{
-				Tenant: t.Name, Resource: resource, Lister: lister, Sink: d.engine, Journal: d.db, Log: d.log,
+				Tenant: t.Name, Resource: resource, Lister: lister, Sink: d.engine, Journal: d.journal, Log: d.log,
 				Settings: triggers.PollSettings{Every: time.Minute, First: t.First, Overlap: t.Overlap, SweepEvery: t.SweepEvery, SweepBack: t.SweepBack},
 			})
 			if err != nil {
