@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"internal/arch":      {},
 	"internal/diag":      {},
 	"internal/mutant":    {},
+	"internal/record":    {},
 	"internal/secret":    {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},
