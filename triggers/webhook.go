@@ -36,12 +36,12 @@ const (
 	BodyTimeout = 10 * time.Second
 	// DeliverTimeout is how long admitting may take before the sender is asked to come back.
 	DeliverTimeout = 10 * time.Second
-	// MaxConcurrent is how many requests of one hook are worked on at once.
-	MaxConcurrent = 16
-	// HookRate and HookBurst are how many authenticated requests one hook takes: so many in a
-	// second, and so many at once after a quiet time.
-	HookRate  = 20
-	HookBurst = 100
+	// HookRate and HookBurst are how many authenticated requests a hook takes that does not say
+	// otherwise: so many in a second, and so many at once after a quiet time.
+	HookRate  = 100
+	HookBurst = 500
+	// HookConcurrent is how many requests of such a hook are worked on at once.
+	HookConcurrent = 16
 	// MinKey is how many bytes a key of a webhook needs.
 	MinKey = 16
 )
@@ -65,6 +65,33 @@ type Hook struct {
 	Secrets []string
 	// Allow lists the networks that may send; none: everybody.
 	Allow []netip.Prefix
+	// Limits are how much it takes.
+	Limits HookLimits
+}
+
+// HookLimits are how much a hook takes. What is 0 has its default: [HookRate], [HookConcurrent],
+// and for Burst five times the rate.
+type HookLimits struct {
+	Rate       int // authenticated requests in a second
+	Burst      int // of them at once after a quiet time
+	Concurrent int // requests worked on at a time
+}
+
+// complete fills in what is not said.
+func (l HookLimits) complete() HookLimits {
+	if l.Burst == 0 {
+		l.Burst = HookBurst
+		if l.Rate != 0 {
+			l.Burst = HookBurst / HookRate * l.Rate
+		}
+	}
+	if l.Rate == 0 {
+		l.Rate = HookRate
+	}
+	if l.Concurrent == 0 {
+		l.Concurrent = HookConcurrent
+	}
+	return l
 }
 
 // check says what is wrong with a hook.
@@ -80,6 +107,8 @@ func (h Hook) check() error {
 		return fmt.Errorf("webhook %s: name one secret, or two while keys are changed", h.Path)
 	case h.Tenant == "":
 		return fmt.Errorf("webhook %s: name the tenant that its events belong to", h.Path)
+	case min(h.Limits.Rate, h.Limits.Burst, h.Limits.Concurrent) < 0:
+		return fmt.Errorf("webhook %s: a limit is negative: %+v", h.Path, h.Limits)
 	}
 	return nil
 }
@@ -156,12 +185,13 @@ func (w *Webhooks) SetHooks(hooks []Hook) error {
 		if next[h.Path] != nil {
 			return fmt.Errorf("webhook %s is given twice: join the two", h.Path)
 		}
-		next[h.Path] = &hook{Hook: h, slots: make(chan struct{}, MaxConcurrent), rate: newBucket(HookRate, HookBurst)}
+		h.Limits = h.Limits.complete()
+		next[h.Path] = &hook{Hook: h, slots: make(chan struct{}, h.Limits.Concurrent), rate: newBucket(float64(h.Limits.Rate), float64(h.Limits.Burst))}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for path, h := range next {
-		if old := w.hooks[path]; old != nil { // a reload is no way around the limits
+		if old := w.hooks[path]; old != nil && old.Limits == h.Limits { // a reload is no way around the limits
 			h.slots, h.rate = old.slots, old.rate
 		}
 	}

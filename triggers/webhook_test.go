@@ -432,13 +432,62 @@ func TestAHookTakesNoMoreThanItsRate(t *testing.T) {
 	})
 }
 
+func TestAHookThatSaysHowMuchItTakesTakesThat(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, err := NewWebhooks(WebhookOptions{Sink: newMemory(), Resolve: keysOfTest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		use := func(l HookLimits) error {
+			return w.SetHooks([]Hook{{Path: "scan", As: "event", Tenant: "contoso", Auth: AuthAPIKey, Secrets: []string{"api"}, Limits: l}})
+		}
+		taken := func() (n int) {
+			for {
+				r := httptest.NewRequest(http.MethodPost, "/webhooks/scan", strings.NewReader(`{}`))
+				r.Header.Set(headerKey, apiKey)
+				rec := httptest.NewRecorder()
+				if w.ServeHTTP(rec, r); rec.Code == http.StatusTooManyRequests {
+					return n
+				}
+				n++
+			}
+		}
+		if err := use(HookLimits{Rate: 3, Burst: 7, Concurrent: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if n := taken(); n != 7 {
+			t.Errorf("took %d at once, want 7", n)
+		}
+		time.Sleep(time.Second)
+		if n := taken(); n != 3 {
+			t.Errorf("took %d in a second, want 3", n)
+		}
+		if n := cap(w.hooks["scan"].slots); n != 2 {
+			t.Errorf("works on %d at once, want 2", n)
+		}
+		if err := use(HookLimits{Rate: 4}); err != nil {
+			t.Fatal(err)
+		}
+		if n := taken(); n != 20 {
+			t.Errorf("took %d at once, want five times the rate", n)
+		}
+		if n := cap(w.hooks["scan"].slots); n != HookConcurrent {
+			t.Errorf("works on %d at once, want %d", n, HookConcurrent)
+		}
+		if err := use(HookLimits{Concurrent: -1}); err == nil || !strings.Contains(err.Error(), "scan") {
+			t.Errorf("a negative limit: %v", err)
+		}
+	})
+}
+
 func TestAHookWorksOnNoMoreThanSoManyRequestsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.hooks.mu.RLock()
 	h := s.hooks.hooks["scan"]
 	s.hooks.mu.RUnlock()
-	for range MaxConcurrent - 1 {
+	for range HookConcurrent - 1 {
 		h.slots <- struct{}{}
 	}
 	if status, _ := s.post(t, "/webhooks/scan", `{"n":1}`, headerKey, apiKey); status != 202 {

@@ -31,6 +31,11 @@ const (
 	MinSweep         = time.Minute
 	MaxWorkers       = 1024
 	MaxTenants       = 64
+	// The most that a webhook may take: requests in a second, at once after a quiet time, and
+	// worked on at a time.
+	MaxHookRate       = 10_000
+	MaxHookBurst      = 100_000
+	MaxHookConcurrent = 256
 )
 
 // Config is a whole configuration, with paths made absolute and defaults filled in.
@@ -93,8 +98,11 @@ type Channel struct {
 
 // Hook restricts a webhook that a playbook listens on.
 type Hook struct {
-	AllowFrom []netip.Prefix
-	Tenant    string
+	AllowFrom  []netip.Prefix
+	Tenant     string
+	Rate       int // requests in a second; 0: the default, here and below
+	Burst      int // requests at once after a quiet time
+	Concurrent int // requests worked on at a time
 }
 
 // Outbound says which addresses outgoing requests may reach.

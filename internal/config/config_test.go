@@ -96,6 +96,14 @@ func TestLimitsHoldAtAndBeyond(t *testing.T) {
 		{"retention: 1d\n", true},
 		{"retention: 3650d\n", true},
 		{"retention: 3651d\n", false},
+		{fmt.Sprintf("webhooks: {edr: {rate: %d, burst: %d, concurrent: %d}}\n", config.MaxHookRate, config.MaxHookBurst, config.MaxHookConcurrent), true},
+		{"webhooks: {edr: {rate: 1, burst: 1, concurrent: 1}}\n", true},
+		{fmt.Sprintf("webhooks: {edr: {rate: %d}}\n", config.MaxHookRate+1), false},
+		{"webhooks: {edr: {rate: 0}}\n", false},
+		{fmt.Sprintf("webhooks: {edr: {burst: %d}}\n", config.MaxHookBurst+1), false},
+		{"webhooks: {edr: {burst: 0}}\n", false},
+		{fmt.Sprintf("webhooks: {edr: {concurrent: %d}}\n", config.MaxHookConcurrent+1), false},
+		{"webhooks: {edr: {concurrent: 0}}\n", false},
 	} {
 		if got := codes(t, tenant+c.text) == nil; got != c.ok {
 			t.Errorf("%q is taken: %t, want %t", c.text, got, c.ok)
@@ -118,7 +126,7 @@ func TestWhatIsSetArrivesAndWhatIsNotHasItsDefault(t *testing.T) {
 	text := `data: journal
 listen: 127.0.0.1:9
 retention: 7d
-webhooks: {edr: {tenant: c, allow_from: [192.0.2.0/24, 198.51.100.7]}}
+webhooks: {edr: {tenant: c, allow_from: [192.0.2.0/24, 198.51.100.7], rate: 40, burst: 80, concurrent: 4}}
 tenants:
   c:
     tenant_id: t
@@ -145,6 +153,9 @@ tenants:
 		{"listen", c.Listen, "127.0.0.1:9"},
 		{"retention", c.Retention, 7 * 24 * time.Hour},
 		{"hook's networks", len(c.Hooks["edr"].AllowFrom), 2},
+		{"hook's rate", c.Hooks["edr"].Rate, 40},
+		{"hook's burst", c.Hooks["edr"].Burst, 80},
+		{"hook's concurrency", c.Hooks["edr"].Concurrent, 4},
 		{"cloud", tn.Cloud.Graph, "https://dod-graph.microsoft.us"},
 		{"certificate", tn.Credential.CertificateFile, filepath.Join(dir, "app.pem")},
 		{"budget", tn.Budgets[graph.ClassSecurity].Requests, 300},

@@ -129,6 +129,9 @@ func (w *walker) hook(c *Config, name string, n *document.Node) {
 	w.object(n, keys{
 		"tenant":     w.text(&h.Tenant),
 		"allow_from": w.list(w.prefix(&h.AllowFrom)),
+		"rate":       w.whole(&h.Rate, 1, MaxHookRate),
+		"burst":      w.whole(&h.Burst, 1, MaxHookBurst),
+		"concurrent": w.whole(&h.Concurrent, 1, MaxHookConcurrent),
 	})
 	c.Hooks[name] = h
 }

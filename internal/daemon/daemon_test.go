@@ -25,6 +25,7 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/store"
+	"github.com/playbookd/playbookd/triggers"
 )
 
 // site is a simulator with a daemon's directory beside it.
@@ -185,6 +186,37 @@ const hook = `name: pushed
 triggers: [{webhook: {path: edr, auth: {hmac: edr_key}, as: alert}}]
 steps: [{action: log, with: {message: "got ${{ alert.title }}"}}]
 `
+
+func TestAWebhookTakesAsMuchAsTheConfigurationSays(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator.Options{})
+	s.only(strings.Replace(hook, "hmac:", "apiKey:", 1))
+	const key = "an-example-key-of-32-characters!"
+	s.write("edr.key", key)
+	s.edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}\nwebhooks: {edr: {rate: 1, burst: 3}}")
+	s.start()
+	s.eventually("the daemon listens", func() bool { code, _ := s.get("/healthz"); return code == 200 })
+	taken := 0
+	for range triggers.HookBurst { // as many as a hook takes that says nothing
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.d.Addr()+"/webhooks/edr", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-API-Key", key)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusTooManyRequests {
+			break
+		}
+		taken++
+	}
+	if taken < 3 || taken == triggers.HookBurst {
+		t.Errorf("the hook took %d at once, want 3 and what a second or two bring", taken)
+	}
+}
 
 func TestAWebhookIsTakenOnceAndForgedOrOversizedOnesAreNot(t *testing.T) {
 	t.Parallel()

@@ -78,7 +78,9 @@ func (d *Daemon) configureSources(set *playbooks.Set) error {
 		return err
 	}
 	for i := range hooks {
-		hooks[i].Allow = d.c.Hooks[hooks[i].Path].AllowFrom
+		set := d.c.Hooks[hooks[i].Path]
+		hooks[i].Allow = set.AllowFrom
+		hooks[i].Limits = triggers.HookLimits{Rate: set.Rate, Burst: set.Burst, Concurrent: set.Concurrent}
 	}
 	if err := d.webhooks.SetHooks(hooks); err != nil {
 		return err
