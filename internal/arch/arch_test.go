@@ -18,7 +18,9 @@ const module = "github.com/playbookd/playbookd"
 var arrows = map[string][]string{
 	"docs":               {},
 	"internal/arch":      {},
+	"internal/capped":    {},
 	"internal/diag":      {},
+	"internal/killer":    {},
 	"internal/mutant":    {},
 	"internal/record":    {},
 	"internal/secret":    {},

@@ -67,6 +67,9 @@ func (c *checker) object(n *ast.MapNode) Type {
 		}
 		t := c.node(pair.Value)
 		if key, ok := pair.Key.(*ast.StringNode); ok {
+			if _, twice := fields[key.Value]; twice {
+				return c.fail(key, "remove one of them", "the field %s is given twice", clip(key.Value))
+			}
 			fields[key.Value] = t
 			continue
 		}
@@ -76,6 +79,9 @@ func (c *checker) object(n *ast.MapNode) Type {
 		open = true
 	}
 	if open {
+		for name := range fields { // a computed key may be the same
+			fields[name] = Any
+		}
 		return OpenObject(fields)
 	}
 	return Object(fields)

@@ -2,19 +2,143 @@ package expression_test
 
 import (
 	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
+	"sync"
 	"testing"
 
+	"github.com/playbookd/playbookd/internal/capped"
+	"github.com/playbookd/playbookd/internal/killer"
 	"github.com/playbookd/playbookd/playbooks/expression"
+	"github.com/playbookd/playbookd/playbooks/schema"
 )
 
-// FuzzEval compiles and evaluates whatever it is given. The only ends allowed are a Problem with a place in
-// the text, a Fault, and a plain value that is the same when it is computed again.
-func FuzzEval(f *testing.F) {
-	for _, src := range killers() {
-		if len(src) <= 2*expression.MaxSource {
-			f.Add(src)
+// How trying an expression ends: with a value, with a finding when it is compiled, or with a fault when it is evaluated.
+const (
+	value   = "value"
+	finding = "finding"
+	fault   = "fault"
+)
+
+func TestMain(m *testing.M) {
+	capped.Main(m, map[string]capped.Do{
+		"expression": func(input []byte) string {
+			end := "none"
+			for _, w := range []func() (*expression.Env, map[string]any){world, tenant} {
+				env, scope := w()
+				p, problem := expression.Compile(string(input), env, expression.WantAny)
+				if problem != nil {
+					end = finding
+					continue
+				}
+				_, err := p.Eval(scope, runTime)
+				end = map[bool]string{true: value, false: fault}[err == nil]
+			}
+			return end
+		},
+		"template": func(input []byte) string {
+			env, scope := tenant()
+			p, problem := expression.ParseTemplate(string(input), env)
+			if problem != nil {
+				return finding
+			}
+			if _, err := p.Eval(scope, runTime); err != nil {
+				return fault
+			}
+			return value
+		},
+	})
+}
+
+// sample is an alert as Graph sends it, decoded once. Expressions only read it.
+var sample = sync.OnceValue(func() map[string]any {
+	text, err := os.ReadFile(filepath.Join("..", "..", "testdata", "graph", "samples", "alerts_v2.list.response.json"))
+	if err != nil {
+		panic(err)
+	}
+	var page struct{ Value []json.RawMessage }
+	if err := json.Unmarshal(text, &page); err != nil {
+		panic(err)
+	}
+	v, err := expression.Decode(page.Value[0], schema.Alert())
+	if err != nil {
+		panic(err)
+	}
+	alert := v.(map[string]any)
+	alert["x-new"] = "kept"
+	return alert
+})
+
+// growth is what the growing killers read.
+var growth = sync.OnceValue(func() map[string]any {
+	long := make([]any, expression.MaxItems)
+	for i := range long {
+		long[i] = strings.Repeat("ab", 400)
+	}
+	return map[string]any{"long": long, "text": strings.Repeat("a", 900_000)}
+})
+
+// tenant is an alert of Graph's with its real schema, and steps with large values.
+func tenant() (*expression.Env, map[string]any) {
+	env, scope := world()
+	env = env.With("alert", schema.Alert()).With("vars", expression.Any)
+	scope["alert"], scope["vars"], scope["steps"] = sample(), map[string]any{"x": []any{int64(1), "a", nil}}, growth()
+	return env, scope
+}
+
+// ends gives an expression to a child and demands that it ends as it should.
+func ends(t *testing.T, src string) {
+	t.Helper()
+	switch end := capped.Try(t, "expression", []byte(src)); end {
+	case value, finding, fault:
+	default:
+		t.Fatalf("%q ended as %q", src, end)
+	}
+}
+
+// tryHere holds an expression that has ended well in a child to its promises in this process.
+func tryHere(t *testing.T, src string, env *expression.Env, scope map[string]any) (end string) {
+	p, problem := expression.Compile(src, env, expression.WantAny)
+	if problem != nil {
+		if n := len([]rune(src)); problem.Message == "" || problem.Offset < 0 || problem.Offset > n || problem.Length < 1 {
+			t.Errorf("%q: %+v", src, problem)
 		}
+		return finding
+	}
+	v, err := p.Eval(scope, runTime)
+	w, err2 := p.Eval(scope, runTime)
+	if (err == nil) != (err2 == nil) || err == nil && !reflect.DeepEqual(v, w) {
+		t.Errorf("%q is %v (%v), and again %v (%v)", src, v, err, w, err2)
+	}
+	for _, term := range p.Terms() {
+		if _, problem := expression.Compile(term, env, expression.WantAny); problem != nil && len(p.Terms()) > 1 {
+			t.Errorf("the term %q is no expression: %v", term, problem)
+		}
+	}
+	if err != nil {
+		if f, ok := errors.AsType[*expression.Fault](err); !ok || f.Message == "" {
+			t.Errorf("%q: the fault is %#v", src, err)
+		}
+		return fault
+	}
+	if !p.Type().Holds(v) {
+		t.Errorf("%q is %s for the checker, and its value is %#v", src, p.Type(), v)
+	}
+	return value
+}
+
+// FuzzEval compiles and evaluates whatever it is given, first in a child that may use little memory. The only ends
+// allowed are a Problem with a place in the text, a Fault, and a plain value that is the same when it is computed again.
+func FuzzEval(f *testing.F) {
+	for _, k := range append(killer.Expressions(), killer.Growing()...) {
+		f.Add(k.Text)
+	}
+	for _, src := range shipped(f) {
+		f.Add(src)
 	}
 	for _, src := range []string{
 		`alert.status == "new" and alert.title in lists.known_noise`, `(a and (b)) && c`, `map(alert.evidence, {let x = .size; x + 1})`,
@@ -25,26 +149,92 @@ func FuzzEval(f *testing.F) {
 	} {
 		f.Add(src)
 	}
-	env, scope := world()
 	f.Fuzz(func(t *testing.T, src string) {
-		p, problem := expression.Compile(src, env, expression.WantAny)
-		if problem != nil {
-			if n := len([]rune(src)); problem.Message == "" || problem.Offset < 0 || problem.Offset > n || problem.Length < 1 {
-				t.Errorf("%+v", problem)
-			}
-			return
-		}
-		v, err := p.Eval(scope, runTime)
-		w, err2 := p.Eval(scope, runTime)
-		if (err == nil) != (err2 == nil) || err == nil && !reflect.DeepEqual(v, w) {
-			t.Errorf("%v (%v), and again %v (%v)", v, err, w, err2)
-		}
-		for _, term := range p.Terms() {
-			if _, problem := expression.Compile(term, env, expression.WantAny); problem != nil && len(p.Terms()) > 1 {
-				t.Errorf("the term %q is no expression: %v", term, problem)
-			}
-		}
+		ends(t, src)
+		env, scope := world()
+		tryHere(t, src, env, scope)
 	})
+}
+
+// shipped are the expressions of the playbooks that ship.
+func shipped(t testing.TB) []string {
+	files, err := filepath.Glob(filepath.Join("..", "library", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no playbooks", err)
+	}
+	var list []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := string(text); ; {
+			_, after, found := strings.Cut(rest, "${{")
+			if !found {
+				break
+			}
+			var one string
+			one, rest, _ = strings.Cut(after, "}}")
+			list = append(list, strings.TrimSpace(one))
+		}
+	}
+	return list
+}
+
+// FuzzGrammar does what FuzzEval does with texts that a grammar writes over the schema of an alert. Most of them compile,
+// so that this one looks at evaluations where the other looks at the parser.
+func FuzzGrammar(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 40 {
+		f.Add(someBytes(r), true)
+	}
+	f.Fuzz(func(t *testing.T, choices []byte, wrong bool) {
+		src := anyExpression(choices, wrong)
+		ends(t, src)
+		env, scope := tenant()
+		tryHere(t, src, env, scope)
+	})
+}
+
+func someBytes(r *rand.Rand) []byte {
+	b := make([]byte, r.IntN(120))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+func TestTheGrammarWritesExpressionsOfEveryEnd(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	seen := map[string]int{}
+	env, scope := tenant()
+	for i := range 1000 {
+		seen[tryHere(t, anyExpression(someBytes(r), i%2 == 0), env, scope)]++
+	}
+	if seen[value] < 200 || seen[finding] < 50 || seen[fault] < 20 {
+		t.Errorf("of a thousand expressions: %v", seen)
+	}
+	t.Log(seen)
+}
+
+func TestKnownKillersEndInAProblem(t *testing.T) {
+	t.Parallel()
+	for _, k := range killer.Expressions() {
+		if end := capped.Try(t, "expression", []byte(k.Text)); end != finding {
+			t.Errorf("%s ended as %s", k.Name, end)
+		}
+	}
+}
+
+// Values that grow while they are computed, from programs that are small and cheap to look at.
+func TestEvaluationsThatGrowAreStopped(t *testing.T) {
+	t.Parallel()
+	for _, k := range killer.Growing() {
+		if end := capped.Try(t, "expression", []byte(k.Text)); end != fault {
+			t.Errorf("%s ended as %s", k.Name, end)
+		}
+	}
 }
 
 // FuzzTemplate does the same for texts with expressions in them.
@@ -52,8 +242,14 @@ func FuzzTemplate(f *testing.F) {
 	for _, src := range []string{`a ${{ alert.title }} b`, `$${{`, `${{ "}}" }}`, `${{ {"a": 1} }}`, `${{`, "${{ `", `${{ /* }} */ 1 }}`, `${{ '\' }}`} {
 		f.Add(src)
 	}
-	env, scope := world()
+	for _, k := range append(killer.Expressions(), killer.Growing()...) {
+		if len(k.Text) < expression.MaxTemplate {
+			f.Add("a ${{ " + k.Text + " }} b")
+		}
+	}
+	env, scope := tenant()
 	f.Fuzz(func(t *testing.T, src string) {
+		capped.Try(t, "template", []byte(src))
 		tpl, problem := expression.ParseTemplate(src, env)
 		if problem != nil {
 			if n := len([]rune(src)); problem.Offset < 0 || problem.Offset > n {
@@ -73,22 +269,29 @@ func FuzzDecode(f *testing.F) {
 	for _, src := range []string{`{"createdDateTime":"2027-03-31T08:00:00.1234567Z","evidence":[{"size":1}]}`, `[[[1]]]`, `{"a":1e400}`, `"\ud800"`} {
 		f.Add([]byte(src))
 	}
+	text, err := json.Marshal(sample())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
 	env, _ := world()
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		v, err := expression.Decode(json.RawMessage(payload), env.Vars["alert"])
-		if err != nil {
-			return
-		}
-		p, problem := expression.Compile(`toJSON(alert)`, env, expression.WantText)
-		if problem != nil {
-			t.Fatal(problem)
-		}
-		text, err := p.Eval(map[string]any{"alert": v}, runTime)
-		if err != nil {
-			return
-		}
-		if s, ok := text.(string); !ok || !json.Valid([]byte(s)) {
-			t.Errorf("%q is not JSON", text)
+		for _, typ := range []expression.Type{env.Vars["alert"], schema.Alert()} {
+			v, err := expression.Decode(json.RawMessage(payload), typ)
+			if err != nil {
+				continue
+			}
+			p, problem := expression.Compile(`toJSON(alert)`, env, expression.WantText)
+			if problem != nil {
+				t.Fatal(problem)
+			}
+			text, err := p.Eval(map[string]any{"alert": v}, runTime)
+			if err != nil {
+				continue
+			}
+			if s, ok := text.(string); !ok || !json.Valid([]byte(s)) {
+				t.Errorf("%q is not JSON", text)
+			}
 		}
 	})
 }

@@ -61,6 +61,7 @@ func TestProblemsPointToTheMistakeAndSayHowToMendIt(t *testing.T) {
 		`alert.title ?? alert.count == ⟨"x`:              "",
 		`{(⟨1⟩): 2}`:                                     "string(x)",
 		`count(alert.evidence, ⟨`:                        "",
+		`{"a": 1, ⟨"a"⟩: true}`:                          "remove one",
 		`alert.title and and true`:                       "",
 		`(alert.title == "a"`:                            "close every bracket",
 		`get(alert, "x")`:                                `x["field"]`,
