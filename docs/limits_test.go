@@ -164,6 +164,10 @@ func ofTheDaemon() []limits {
 			{"workers", config.MaxWorkers},
 			{"shortest retention", config.MinRetention},
 			{"time for attempts in flight when it stops", engine.Grace},
+			{"live runs of one playbook for one object, if the configuration does not say", engine.CeilingRuns},
+			{"time within which they are counted, if the configuration does not say", engine.CeilingWithin},
+			{"live runs of one playbook for one object", config.MaxCeiling},
+			{"time within which they are counted", config.MaxCeilingWithin},
 			{"how long own writes are remembered, to tell echoes", engine.EchoWindow},
 		}},
 	}

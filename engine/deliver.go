@@ -43,6 +43,7 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("admit %d events: %w", len(b.Events), err)
 	}
 	pl.handOver(receipt)
+	pl.tellHeld(a.Events, receipt.Held)
 	return receipt, nil
 }
 
@@ -85,7 +86,7 @@ func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 		}
 		m := Consider(p, ev, subject, Circumstances{Now: pl.now, Updated: updated, Echo: echo[p.Name], Lists: lists})
 		if m.Verdict == Matched {
-			run, fault := pl.run(p, ev, subject, lists, digests)
+			run, fault := pl.run(p, ev, subject, lists, digests, updated)
 			if fault != nil {
 				m.Verdict, m.Reason, m.Detail = Skipped, SkipError, fault.Error()
 			} else {
@@ -151,7 +152,7 @@ func (pl *planner) lists(p *playbooks.Playbook) (values map[string]any, digests 
 
 // run plans the run that a match starts. If a worker is free, its first attempts are planned
 // too, so that their intents become durable with the event.
-func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, digests map[string]string) (PlannedRun, error) {
+func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, digests map[string]string, updated bool) (PlannedRun, error) {
 	run := Run{
 		ID: NewRunID(p.Name, ev.ID), Playbook: p.Name, Digest: p.Digest, Semantics: Semantics,
 		Event: ev.ID, Tenant: ev.Tenant, Object: ev.Object, Title: ev.Title, Mode: p.Mode,
@@ -160,7 +161,7 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 	if pl.e.o.Dry {
 		run.Mode = playbooks.Shadow
 	}
-	out := PlannedRun{Run: run}
+	out := PlannedRun{Run: run, Ceiling: pl.e.o.Ceiling.over(run, ev.Source, updated)}
 	scope := map[string]any{
 		p.Subject: subject, "lists": lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p),
 	}

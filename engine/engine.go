@@ -50,6 +50,7 @@ type Options struct {
 	Observer Observer     // nil: nobody
 	Log      *slog.Logger // nil: discarded
 	Workers  int          // 0: DefaultWorkers
+	Ceiling  Ceiling      // zero: CeilingRuns within CeilingWithin
 	// Dry makes every run a shadow run, whatever its playbook's mode.
 	Dry bool
 }
@@ -79,6 +80,9 @@ const maxCompiled = 256
 func New(o Options) *Engine {
 	if o.Workers <= 0 {
 		o.Workers = DefaultWorkers
+	}
+	if o.Ceiling == (Ceiling{}) {
+		o.Ceiling = Ceiling{Runs: CeilingRuns, Within: CeilingWithin}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -48,6 +48,8 @@ type Receipt struct {
 	Matched    int // runs that the batch started
 	// Started names them, in the order of the batch.
 	Started []RunID
+	// Held names the runs that were parked instead, because they are beyond their ceiling.
+	Held []RunID
 }
 
 // Verdict is the kind of decision that an event met at a playbook. There is no fourth.

@@ -28,7 +28,8 @@ type Journal interface {
 	// Admit stores new events with the decisions about them and the runs that they start, and
 	// moves the source's position. An event whose ID is known counts as a duplicate, and nothing
 	// that came with it is stored. A planned run whose dedupe key was used within its window is
-	// not started: its decision is stored as skipped, with SkipDuplicate.
+	// not started: its decision is stored as skipped, with SkipDuplicate. One that would be beyond
+	// its ceiling is not started either: it is stored as Hold makes it.
 	Admit(ctx context.Context, a Admission) (Receipt, error)
 	// Append adds entries to a run's history and sets where the run stands.
 	Append(ctx context.Context, a Append) error
@@ -87,8 +88,11 @@ type PlannedRun struct {
 	Run          Run
 	DedupeKey    string // "": no dedupe
 	DedupeWindow time.Duration
-	Entries      []Entry
-	Writes       []Write
+	// Ceiling is how many live runs of the same playbook, tenant and object may have been created
+	// within a time before this one, held ones included.
+	Ceiling Ceiling
+	Entries []Entry
+	Writes  []Write
 }
 
 // Append is what Append stores. State, Message and Wake replace what the run had.

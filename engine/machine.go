@@ -212,6 +212,8 @@ func (m *Machine) fold(e Entry) error {
 		}
 		m.ended = &end
 		return err
+	case e.Kind == Released && m.seq == 0:
+		return nil
 	case e.Kind == Began && !m.begun:
 		return m.foldBegan(e)
 	}

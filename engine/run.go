@@ -75,6 +75,8 @@ const (
 	Outcome EntryKind = "outcome" // an attempt has ended
 	Resolve EntryKind = "resolve" // a person settled an uncertain step
 	Ended   EntryKind = "ended"   // the run is over
+
+	Released EntryKind = "released" // a person let a held run go on, or canceled it
 )
 
 // Entry is one line of a run's history. Seq counts from 1 within the run.

@@ -175,9 +175,22 @@ func (ad *admission) event(p engine.Planned) error {
 			matches = suppress(matches, run.Run, repeated)
 			continue
 		}
+		held, err := ad.beyond(run)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", run.Run.ID, err)
+		}
+		if held {
+			run = engine.Hold(run)
+		}
 		if err := ad.start(n, run); err != nil {
 			return fmt.Errorf("run %s: %w", run.Run.ID, err)
 		}
+		if held {
+			ad.receipt.Held = append(ad.receipt.Held, run.Run.ID)
+			continue
+		}
+		ad.receipt.Matched++
+		ad.receipt.Started = append(ad.receipt.Started, run.Run.ID)
 	}
 	return ad.decisions(n, matches)
 }

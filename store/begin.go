@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 const (
@@ -31,6 +32,21 @@ func (t *tx) repeats(p engine.PlannedRun) (engine.RunID, error) {
 	}
 	_, err = t.exec(sqlSetDedupe, r.Playbook, p.DedupeKey, r.Tenant, stamp(r.Created.Add(p.DedupeWindow)), string(r.ID))
 	return "", err
+}
+
+// sqlCeiling finds the run before which so many were created; it looks no further.
+const sqlCeiling = `SELECT 1 FROM runs
+	WHERE object = ?1 AND object <> '' AND created > ?2 AND playbook = ?3 AND tenant = ?4 AND mode = ?5
+	ORDER BY created DESC, n DESC LIMIT 1 OFFSET ?6`
+
+// beyond says whether a planned run is beyond its ceiling.
+func (t *tx) beyond(p engine.PlannedRun) (bool, error) {
+	if p.Ceiling.Runs <= 0 {
+		return false, nil
+	}
+	var found int
+	return t.get(sqlCeiling, []any{p.Run.Object, stamp(p.Run.Created.Add(-p.Ceiling.Within)), p.Run.Playbook,
+		p.Run.Tenant, string(playbooks.Live), p.Ceiling.Runs - 1}, &found)
 }
 
 const (
@@ -70,12 +86,7 @@ func (ad *admission) start(event int64, p engine.PlannedRun) error {
 			return err
 		}
 	}
-	if err := ad.addHistory(n, p.Entries, p.Writes); err != nil {
-		return err
-	}
-	ad.receipt.Matched++
-	ad.receipt.Started = append(ad.receipt.Started, r.ID)
-	return nil
+	return ad.addHistory(n, p.Entries, p.Writes)
 }
 
 const (

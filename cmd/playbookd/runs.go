@@ -163,3 +163,43 @@ daemon first: it holds the journal. STEP is the path that "playbookd show RUN" p
 	cmd.Flags().StringVar(&note, "note", "", "why")
 	return cmd
 }
+
+func newRelease(s *streams) *cobra.Command {
+	var journal journalFlags
+	var d engine.ReleasedData
+	cmd := &cobra.Command{
+		Use: "release RUN", Short: "Let a run that was held before it began go on, or cancel it", Args: args(1, 1),
+		Long: `A playbook that runs again and again for one object may be starting itself: its change makes a new version of the object,
+which starts the next run. Beyond the ceiling (20 runs of one playbook for one object within 24 hours, unless the configuration
+says otherwise) a run is held: parked before it did anything. Find out why ("playbookd runs --object alerts/ID"), mend the
+playbook, then let the run go on with the text that it was held with, or cancel it with --cancel. Stop the daemon first: it
+holds the journal.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(d.By) == "" {
+				return fmt.Errorf("say who decides, with --by")
+			}
+			path, err := journal.database(s)
+			if err != nil {
+				return err
+			}
+			run, err := daemon.Release(cmd.Context(), path, args[0], d)
+			if err != nil {
+				return err
+			}
+			if s.json {
+				return s.printJSON(run)
+			}
+			what := "goes on at the next start"
+			if d.Cancel {
+				what = "is canceled"
+			}
+			_, err = fmt.Fprintf(s.out, "run %s %s\n", run.ID, what)
+			return err
+		},
+	}
+	journal.add(cmd)
+	cmd.Flags().BoolVar(&d.Cancel, "cancel", false, "it is not to run at all")
+	cmd.Flags().StringVar(&d.By, "by", "", "who decides")
+	cmd.Flags().StringVar(&d.Note, "note", "", "why")
+	return cmd
+}

@@ -16,11 +16,12 @@ import (
 
 // runReport is all there is to say about a run.
 type runReport struct {
-	Run      engine.Run          `json:"run"`
-	Event    engine.Event        `json:"event"`
-	Decision engine.Match        `json:"decision"`
-	When     string              `json:"when,omitempty"` // the condition that was true
-	Steps    []*engine.StepTrace `json:"steps"`
+	Run      engine.Run           `json:"run"`
+	Event    engine.Event         `json:"event"`
+	Decision engine.Match         `json:"decision"`
+	When     string               `json:"when,omitempty"`     // the condition that was true
+	Released *engine.ReleasedData `json:"released,omitempty"` // a person's word on a run that was held
+	Steps    []*engine.StepTrace  `json:"steps"`
 }
 
 func newShow(s *streams) *cobra.Command {
@@ -71,7 +72,7 @@ func report(l engine.Loaded, decisions []engine.Match) runReport {
 	if p != nil && p.When != nil {
 		r.When = strings.TrimSpace(p.When.Source())
 	}
-	r.Steps = engine.Trace(p, l.Entries)
+	r.Released, r.Steps = engine.ReleasedBy(l.Entries), engine.Trace(p, l.Entries)
 	return r
 }
 
@@ -124,7 +125,18 @@ func (s *streams) showRun(r runReport) error {
 	}
 	line("because", "%s", because)
 	line("created", "%s", run.Created.Local().Format("2006-01-02 15:04:05.000"))
-	if run.State == engine.Parked {
+	if r.Released != nil {
+		word := "released by "
+		if r.Released.Cancel {
+			word = "canceled by "
+		}
+		line("a person", "%s", word+plain(strings.TrimSuffix(r.Released.By+": "+r.Released.Note, ": "), 300))
+	}
+	switch {
+	case run.State != engine.Parked:
+	case strings.HasPrefix(run.Message, engine.HeldPrefix):
+		fmt.Fprintf(s.out, "\nThis run waits for a person and has done nothing yet. When you know why the playbook ran so often:\n  playbookd release %s [--cancel] --by YOU\n", run.ID)
+	default:
 		fmt.Fprintf(s.out, "\nThis run waits for a person. When you know what happened:\n  playbookd resolve %s STEP --happened|--did-not-happen --by YOU\n", run.ID)
 	}
 	for _, step := range r.Steps {

@@ -40,7 +40,7 @@ import (
 // journal and opens it again; nil if the journal does not outlive the process.
 func Run(t *testing.T, open func(t *testing.T) engine.Journal, reopen func(t *testing.T, j engine.Journal) engine.Journal) {
 	groups := map[string]map[string]func(*testing.T, world){
-		"Admit": admitting(), "Dedupe": deduping(), "Append": appending(), "Ready": readying(),
+		"Admit": admitting(), "Dedupe": deduping(), "Hold": holding(), "Append": appending(), "Ready": readying(),
 		"Look": looking(), "Values": values(), "Together": together(),
 	}
 	for group, tests := range groups {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 // Admit implements [engine.Journal]. Each change that it makes comes with how to undo it, for the
@@ -97,8 +98,16 @@ func (ad *admission) event(p engine.Planned, set []engine.SetMember) error {
 			ev.matches = suppress(ev.matches, planned.Run, repeated)
 			continue
 		}
+		held := ad.beyond(planned)
+		if held {
+			planned = engine.Hold(planned)
+		}
 		if err := ad.start(planned); err != nil {
 			return fmt.Errorf("run %s: %w", planned.Run.ID, err)
+		}
+		if held {
+			ad.receipt.Held = append(ad.receipt.Held, planned.Run.ID)
+			continue
 		}
 		ad.receipt.Matched++
 		ad.receipt.Started = append(ad.receipt.Started, planned.Run.ID)
@@ -124,6 +133,21 @@ func (ad *admission) repeats(p engine.PlannedRun) engine.RunID {
 	}
 	put(ad, ad.dedupe, k, dedupe{until: plain(p.Run.Created.Add(p.DedupeWindow)), run: p.Run.ID})
 	return ""
+}
+
+// beyond says whether a planned run is beyond its ceiling.
+func (ad *admission) beyond(p engine.PlannedRun) bool {
+	if p.Ceiling.Runs <= 0 {
+		return false
+	}
+	since, n := plain(p.Run.Created.Add(-p.Ceiling.Within)), 0
+	for _, r := range ad.runs {
+		if r.Object == p.Run.Object && r.Playbook == p.Run.Playbook && r.Tenant == p.Run.Tenant &&
+			r.Mode == playbooks.Live && r.Created.After(since) {
+			n++
+		}
+	}
+	return n >= p.Ceiling.Runs
 }
 
 func suppress(matches []engine.Match, r engine.Run, repeated engine.RunID) []engine.Match {

@@ -31,6 +31,11 @@ const (
 	MinSweep         = time.Minute
 	MaxWorkers       = 1024
 	MaxTenants       = 64
+	// How many runs of a playbook for one object may be asked for, within how long: no longer than
+	// the journal surely remembers them.
+	MaxCeiling       = 10_000
+	MinCeilingWithin = time.Minute
+	MaxCeilingWithin = MinRetention
 	// The most that a webhook may take: requests in a second, at once after a quiet time, and
 	// worked on at a time.
 	MaxHookRate       = 10_000
@@ -53,8 +58,12 @@ type Config struct {
 	Proxies   []netip.Prefix
 	Workers   int
 	Retention time.Duration
-	LogFormat string // text or json
-	LogLevel  string // debug, info, warn, error
+	// CeilingRuns live runs of a playbook for one object within CeilingWithin are the most that
+	// start by themselves. 0: the engine's own ceiling.
+	CeilingRuns   int
+	CeilingWithin time.Duration
+	LogFormat     string // text or json
+	LogLevel      string // debug, info, warn, error
 
 	Tenants  []Tenant
 	Secrets  map[string]secret.Source

@@ -96,6 +96,14 @@ func TestLimitsHoldAtAndBeyond(t *testing.T) {
 		{"retention: 1d\n", true},
 		{"retention: 3650d\n", true},
 		{"retention: 3651d\n", false},
+		{fmt.Sprintf("ceiling: %d/24h\n", config.MaxCeiling), true},
+		{"ceiling: 1/1m\n", true},
+		{fmt.Sprintf("ceiling: %d/24h\n", config.MaxCeiling+1), false},
+		{"ceiling: 0/24h\n", false},
+		{"ceiling: 20/59s\n", false},
+		{"ceiling: 20/25h\n", false},
+		{"ceiling: 20\n", false},
+		{"ceiling: [20, 24h]\n", false},
 		{fmt.Sprintf("webhooks: {edr: {rate: %d, burst: %d, concurrent: %d}}\n", config.MaxHookRate, config.MaxHookBurst, config.MaxHookConcurrent), true},
 		{"webhooks: {edr: {rate: 1, burst: 1, concurrent: 1}}\n", true},
 		{fmt.Sprintf("webhooks: {edr: {rate: %d}}\n", config.MaxHookRate+1), false},
@@ -126,6 +134,7 @@ func TestWhatIsSetArrivesAndWhatIsNotHasItsDefault(t *testing.T) {
 	text := `data: journal
 listen: 127.0.0.1:9
 retention: 7d
+ceiling: 7/1h
 webhooks: {edr: {tenant: c, allow_from: [192.0.2.0/24, 198.51.100.7], rate: 40, burst: 80, concurrent: 4}}
 tenants:
   c:
@@ -152,6 +161,8 @@ tenants:
 		{"playbooks", c.Playbooks, filepath.Join(dir, "playbooks")},
 		{"listen", c.Listen, "127.0.0.1:9"},
 		{"retention", c.Retention, 7 * 24 * time.Hour},
+		{"runs of the ceiling", c.CeilingRuns, 7},
+		{"time of the ceiling", c.CeilingWithin, time.Hour},
 		{"hook's networks", len(c.Hooks["edr"].AllowFrom), 2},
 		{"hook's rate", c.Hooks["edr"].Rate, 40},
 		{"hook's burst", c.Hooks["edr"].Burst, 80},

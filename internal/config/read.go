@@ -67,6 +67,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"proxies":      w.list(w.prefix(&c.Proxies)),
 		"workers":      w.whole(&c.Workers, 1, MaxWorkers),
 		"retention":    w.span(&c.Retention, MinRetention, 3650*24*time.Hour),
+		"ceiling":      func(n *document.Node) { w.ceiling(c, n) },
 		"tls": func(n *document.Node) {
 			w.object(n, keys{"cert": w.path(&c.TLSCert), "key": w.path(&c.TLSKey)}, "cert", "key")
 		},
@@ -251,6 +252,19 @@ func (w *walker) credentialKeys(kind string, n *document.Node) {
 			}
 		}
 	}
+}
+
+// ceiling reads a value such as "20/24h".
+func (w *walker) ceiling(c *Config, n *document.Node) {
+	count, within, _ := strings.Cut(n.Text, "/")
+	runs, err := strconv.Atoi(count)
+	window, werr := ParseSpan(within)
+	if err != nil || werr != nil || runs < 1 || runs > MaxCeiling || window < MinCeilingWithin || window > MaxCeilingWithin {
+		w.refuse(n, fmt.Sprintf("write a number of runs from 1 to %d and a time from %s to %s, such as 20/24h", MaxCeiling, MinCeilingWithin, MaxCeilingWithin),
+			"%.80q is no ceiling", n.Text)
+		return
+	}
+	c.CeilingRuns, c.CeilingWithin = runs, window
 }
 
 // budgets reads entries such as "security: 150/1m".

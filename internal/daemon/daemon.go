@@ -126,6 +126,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	}
 	d.engine = engine.New(engine.Options{
 		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), o.Observer}, Log: d.log, Workers: o.Config.Workers,
+		Ceiling: engine.Ceiling{Runs: o.Config.CeilingRuns, Within: o.Config.CeilingWithin},
 	})
 	if err = d.newSources(); err != nil {
 		return d, err

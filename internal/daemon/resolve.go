@@ -43,8 +43,23 @@ func settleable(ctx context.Context, path, ref string) (id engine.RunID, err err
 	}
 	switch run := loaded.Run; run.State {
 	case engine.Succeeded, engine.Failed, engine.Canceled:
-		return "", fmt.Errorf("run %s is over (%s): only a step of a parked run can be settled", run.ID, run.State)
+		return "", fmt.Errorf("run %s is over (%s): only a parked run can be settled", run.ID, run.State)
 	default:
 		return run.ID, nil
 	}
+}
+
+// Release lets a held run go on at the next start, or cancels it, in the journal at path, which no
+// daemon may hold.
+func Release(ctx context.Context, path, ref string, d engine.ReleasedData) (engine.Run, error) {
+	id, err := settleable(ctx, path, ref)
+	if err != nil {
+		return engine.Run{}, err
+	}
+	db, err := store.Open(ctx, path, store.Options{})
+	if err != nil {
+		return engine.Run{}, err
+	}
+	defer db.Close()
+	return engine.New(engine.Options{Journal: db}).Release(ctx, id, d, time.Now())
 }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/server"
+	"github.com/playbookd/playbookd/store"
 	"github.com/playbookd/playbookd/triggers"
 )
 
@@ -176,14 +179,7 @@ func (d *Daemon) readyChecks() []server.Check {
 		}
 		return nil
 	}}, {Name: "secrets", Func: func(context.Context) error { return d.checkSecrets() }}, {Name: "parked runs", Func: func(ctx context.Context) error {
-		counts, err := d.db.Counts(ctx)
-		if err != nil {
-			return err
-		}
-		if n := counts["parked"]; n > 0 {
-			return fmt.Errorf("parked, waiting for a person: %d. See playbookd runs --state parked", n)
-		}
-		return nil
+		return d.checkParked(ctx)
 	}}}
 	for _, name := range d.pollerNames() {
 		p := d.pollers[name]
@@ -205,6 +201,27 @@ func (d *Daemon) readyChecks() []server.Check {
 		}})
 	}
 	return checks
+}
+
+// namedParked is how many parked runs readiness names.
+const namedParked = 3
+
+// checkParked names the latest runs that wait for a person.
+func (d *Daemon) checkParked(ctx context.Context) error {
+	counts, err := d.db.Counts(ctx)
+	if err != nil || counts[engine.Parked] == 0 {
+		return err
+	}
+	runs, err := d.db.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: namedParked})
+	if err != nil {
+		return err
+	}
+	var latest []string
+	for _, r := range runs {
+		latest = append(latest, fmt.Sprintf("%s on %.80q (%.200s)", r.Playbook, r.Object, r.Message))
+	}
+	return fmt.Errorf("parked, waiting for a person: %d. See playbookd runs --state parked. The latest: %s",
+		counts[engine.Parked], strings.Join(latest, "; "))
 }
 
 func (d *Daemon) pollerNames() []string {

@@ -23,4 +23,5 @@ const (
 	CursorFirst Name = "cursor-first" // the position moves before the events are admitted
 	RetryOnce   Name = "retry-once"   // a once-part whose answer was lost is repeated
 	SkipSync    Name = "skip-sync"    // commits are not synced to the disk
+	NoCeiling   Name = "no-ceiling"   // a playbook may start itself for ever
 )
