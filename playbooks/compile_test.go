@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -293,25 +292,4 @@ func TestOptionsThatAreNotGivenAreNotChecked(t *testing.T) {
 	if p == nil || len(findings) > 0 {
 		t.Fatalf("findings:\n%s", render(t, findings))
 	}
-}
-
-// FuzzCompile holds Compile to its promises for any text: it does not panic, it either returns a
-// playbook or says why not, and every finding has a place in the text.
-func FuzzCompile(f *testing.F) {
-	for _, src := range []string{nested, "", "name: a", "name: [", "steps:\n- if: ${{", "triggers:\n- poll: {resource: alerts, filter: \"not (severity in ('x')\"}"} {
-		f.Add(src)
-	}
-	o := options()
-	f.Fuzz(func(t *testing.T, src string) {
-		p, findings := playbooks.Compile("fuzz.yaml", []byte(src), o)
-		if (p == nil) != findings.HasErrors() {
-			t.Fatalf("a playbook: %v, with findings:\n%s", p != nil, render(t, findings))
-		}
-		lines := strings.Count(src, "\n") + 2
-		for _, f := range findings {
-			if f.Message == "" || f.Code == "" || f.Pos.Line > lines || f.Severity == diag.Error && f.Pos.File != "fuzz.yaml" {
-				t.Fatalf("odd finding: %+v", f)
-			}
-		}
-	})
 }

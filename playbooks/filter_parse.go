@@ -2,6 +2,7 @@ package playbooks
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -71,6 +72,27 @@ func lexFilter(text string) ([]filterToken, *filterProblem) {
 		}
 	}
 	return append(tokens, filterToken{kind: filterEnd, offset: len(text)}), nil
+}
+
+// oneLine is a filter as it is sent: OData knows no line breaks between words, and YAML writes them. What stands in
+// quotes stays as it is, or other objects would be asked for than those that are meant.
+func oneLine(text string) string {
+	var out []byte
+	quoted, gap := false, false
+	for i := range len(text) {
+		switch c := text[i]; {
+		case !quoted && (c == ' ' || c == '\t' || c == '\n' || c == '\r'):
+			gap = len(out) > 0
+			continue
+		case c == '\'':
+			quoted = !quoted
+		}
+		if gap {
+			out, gap = append(out, ' '), false
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
 }
 
 func isFilterWord(c byte) bool {
@@ -311,5 +333,8 @@ func (p *filterParser) literal() (filterToken, *filterProblem) {
 // filterTime reads a timestamp as OData writes it: bare, ISO 8601, with a zone.
 func filterTime(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	return t, err == nil
+	return t, err == nil && filterTimeForm.MatchString(s)
 }
+
+// filterTimeForm is what OData takes for a timestamp; time.Parse knows more forms, such as hours of one digit.
+var filterTimeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`)

@@ -75,6 +75,18 @@ func TestAFilterMeansHereWhatItMeansToGraph(t *testing.T) {
 	}
 }
 
+func TestAFilterIsSentInOneLineWithItsTextsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	src := "name: a\ntriggers:\n  - poll:\n      resource: alerts\n      filter: |\n        severity eq 'high'\n          and assignedTo eq 'two  blanks, it''s'\nsteps: [{stop: done}]\n"
+	p, findings := Compile("a.yaml", []byte(src), Options{})
+	if p == nil {
+		t.Fatal(findings)
+	}
+	if got, want := p.Triggers[0].Poll.Filter.Text, "severity eq 'high' and assignedTo eq 'two  blanks, it''s'"; got != want {
+		t.Errorf("sent as %q, want %q", got, want)
+	}
+}
+
 // node is a filter with what it means, made together.
 type node struct {
 	text  string
@@ -144,32 +156,6 @@ func TestTheLongestFilterStillCompiles(t *testing.T) {
 		filter := strings.TrimSuffix(strings.Repeat(one+" or ", MaxFilterComparisons), " or ")
 		evaluate(t, filter, map[string]any{"createdDateTime": nil})
 	}
-}
-
-// FuzzFilter holds the reader of filters to its promises for any text: it does not panic, a
-// problem lies within the text, and what it accepts compiles.
-func FuzzFilter(f *testing.F) {
-	for _, text := range []string{"severity eq 'high'", "not (status in ('new', 'resolved'))", "createdDateTime ge 2026-01-01T00:00:00Z", "a eq 'x", "((", "ü eq 1"} {
-		f.Add(text)
-	}
-	env := &expression.Env{Vars: map[string]expression.Type{alertSubject: schema.Alert()}}
-	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > MaxFilterLength {
-			return
-		}
-		source, problems := translateFilter(text, alertsResource, alertSubject)
-		for _, p := range problems {
-			if p.offset < 0 || p.offset > len(text) || p.length < 1 || p.message == "" || p.mend == "" {
-				t.Fatalf("odd problem: %+v", p)
-			}
-		}
-		if len(problems) > 0 || len(source) > expression.MaxSource {
-			return
-		}
-		if _, problem := expression.Compile(source, env, expression.WantBool); problem != nil {
-			t.Fatalf("%q became %q: %v", text, source, problem)
-		}
-	})
 }
 
 func TestDurationsAreReadAsTheyAreWritten(t *testing.T) {

@@ -234,7 +234,7 @@ func (c *compiler) filter(n *document.Node, resource, subject string) *Filter {
 		c.fail(n, codeFilterSyntax, "write it shorter", "the filter cannot be evaluated here: %s", problem.Message)
 		return nil
 	}
-	return &Filter{Text: strings.Join(strings.Fields(text), " "), Program: program}
+	return &Filter{Text: oneLine(text), Program: program}
 }
 
 // characters counts the characters of the first n bytes of s.
