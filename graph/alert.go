@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"slices"
 	"strconv"
@@ -115,7 +116,7 @@ func (a Alert) MarshalJSON() ([]byte, error) {
 // unmarshalObject decodes an object and nothing else: null would pass for an empty one.
 func unmarshalObject(data []byte, out any) error {
 	if trimmed := bytes.TrimSpace(data); len(trimmed) == 0 || trimmed[0] != '{' {
-		return &json.UnmarshalTypeError{Value: "a value that is no object"}
+		return errors.New("it is no JSON object")
 	}
 	return json.Unmarshal(data, out)
 }
