@@ -66,8 +66,11 @@ func (a *act) effect() actions.Effect {
 	return p.Effect
 }
 
+// UncertainPrefix begins the message of a run that is parked because of an uncertain step.
+const UncertainPrefix = "nobody knows whether "
+
 func (f *frame) parkMessage() string {
-	return fmt.Sprintf("nobody knows whether %s at %s took effect: %s", f.act.body.Spec.Name, f.path, f.act.fault.Message)
+	return fmt.Sprintf(UncertainPrefix+"%s at %s took effect: %s", f.act.body.Spec.Name, f.path, f.act.fault.Message)
 }
 
 // next makes the intent of the next attempt, if it is time for one.

@@ -121,6 +121,9 @@ func (e *Engine) Use(set *playbooks.Set) {
 // Playbooks returns the set in use.
 func (e *Engine) Playbooks() *playbooks.Set { return e.set.Load() }
 
+// Busy returns how many workers drive a run, and how many there are.
+func (e *Engine) Busy() (busy, workers int) { return len(e.workers), cap(e.workers) }
+
 func (e *Engine) poke() {
 	select {
 	case e.wake <- struct{}{}:

@@ -45,7 +45,9 @@ type Cursor struct {
 type Receipt struct {
 	Admitted   int // events that were new
 	Duplicates int // events that had been admitted before
-	Matched    int // runs that the batch started
+	// Repeated are the places of the duplicates in the batch.
+	Repeated []int
+	Matched  int // runs that the batch started
 	// Started names them, in the order of the batch.
 	Started []RunID
 	// Held names the runs that were parked instead, because they are beyond their ceiling.

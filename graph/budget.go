@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/playbookd/playbookd/internal/meter"
 )
 
 // Class is a group of endpoints that share one of Graph's limits.
@@ -78,6 +80,7 @@ func (b Budget) check() string {
 type gate struct {
 	slots   chan struct{}
 	limiter *rate.Limiter
+	took    *meter.Histogram // of requests that left
 
 	mu      sync.Mutex
 	until   time.Time // no request before
@@ -90,7 +93,8 @@ func newGate(class Class, b Budget) *gate {
 	return &gate{
 		slots:   make(chan struct{}, b.Concurrent),
 		limiter: b.limiter(),
-		stats:   Stats{Class: class},
+		took:    meter.NewHistogram(meter.Short()),
+		stats:   Stats{Class: class, Budget: b},
 	}
 }
 
@@ -196,6 +200,12 @@ func (g *gate) settle(failed bool) {
 	g.stats.LastSuccess = time.Now()
 }
 
+// answered counts how a request that left ended; status 0 is no answer.
+func (g *gate) answered(status int, took time.Duration) {
+	g.took.Observe(took)
+	g.count(func(s *Stats) { s.Answers[kindOfAnswer(status)]++ })
+}
+
 func (g *gate) refuse(after time.Duration) *held {
 	g.count(func(s *Stats) { s.Refused++ })
 	return &held{after: after}
@@ -211,6 +221,8 @@ func (g *gate) snapshot() Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.stats
+	s.Took = g.took.Load()
+	s.Left = max(g.limiter.Tokens(), 0)
 	if g.until.After(time.Now()) {
 		s.PausedUntil = g.until
 	}

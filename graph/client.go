@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/playbookd/playbookd/internal/meter"
 )
 
 // Options say which tenant a client works for and how.
@@ -163,6 +165,45 @@ type Stats struct {
 	Waiting     int       // now, for a slot, the budget or the end of a pause
 	PausedUntil time.Time // zero when not paused
 	LastSuccess time.Time
+	Answers     [answerKinds]int64 // of Sent, by [AnswerKind]
+	Took        meter.Distribution // of Sent
+	Budget      Budget
+	Left        float64 // requests that may be sent at once now
+}
+
+// AnswerKind is what kind of answer a request had.
+type AnswerKind int
+
+// The kinds of answers. Dropped is none: the connection failed, or nobody waited for it any more.
+const (
+	Answered2xx AnswerKind = iota
+	Answered3xx
+	Answered4xx
+	Answered429
+	Answered5xx
+	Dropped
+	answerKinds
+)
+
+// String is the kind's name, as metrics have it.
+func (k AnswerKind) String() string {
+	return [answerKinds]string{"2xx", "3xx", "4xx", "429", "5xx", "dropped"}[k]
+}
+
+func kindOfAnswer(status int) AnswerKind {
+	switch {
+	case status == 0:
+		return Dropped
+	case status < 300:
+		return Answered2xx
+	case status < 400:
+		return Answered3xx
+	case status == http.StatusTooManyRequests:
+		return Answered429
+	case status < 500:
+		return Answered4xx
+	}
+	return Answered5xx
 }
 
 // Stats reports every class, sorted by name.

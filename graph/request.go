@@ -117,10 +117,12 @@ func (c *Client) attempt(ctx context.Context, q call, fresh bool, claims string)
 	start := time.Now()
 	body, header, e := c.send(ctx, q, token, e)
 	if e == nil {
+		g.answered(http.StatusOK, time.Since(start))
 		g.settle(false)
 		c.trace(ctx, ep, nil, start)
 		return body, "", nil
 	}
+	g.answered(e.Status, time.Since(start))
 	throttled := e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable && e.RetryAfter > 0
 	if throttled {
 		e.RetryAfter = g.throttle(e.RetryAfter, start)

@@ -51,8 +51,8 @@ func (ad *admission) store(a engine.Admission) error {
 			return err
 		}
 	}
-	for _, p := range a.Events {
-		if err := ad.event(p); err != nil {
+	for i, p := range a.Events {
+		if err := ad.event(i, p); err != nil {
 			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
 	}
@@ -140,7 +140,7 @@ const (
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
 )
 
-func (ad *admission) event(p engine.Planned) error {
+func (ad *admission) event(place int, p engine.Planned) error {
 	var n int64
 	known, err := ad.get(sqlFindEvent, []any{p.Event.ID}, &n)
 	if err != nil {
@@ -148,6 +148,7 @@ func (ad *admission) event(p engine.Planned) error {
 	}
 	if known {
 		ad.receipt.Duplicates++
+		ad.receipt.Repeated = append(ad.receipt.Repeated, place)
 		return nil
 	}
 	ev := p.Event

@@ -46,7 +46,7 @@ func startWriter(conn *sql.Conn, path string) *writer {
 	w := &writer{
 		path: path, conn: conn, queue: make(chan *work),
 		quit: make(chan struct{}), done: make(chan struct{}),
-		statements: map[string]*sql.Stmt{}, known: newKnown(),
+		statements: map[string]*sql.Stmt{}, known: newKnown(), stats: newStats(),
 	}
 	go w.run()
 	return w
@@ -114,7 +114,7 @@ func (w *writer) serve(group []*work) {
 			failed++
 		}
 	}
-	w.stats.add(len(group), failed, err == nil, time.Since(start))
+	w.stats.add(len(group), failed, err, troubleOf(group, err), time.Since(start))
 	for _, item := range group {
 		item.answer <- explain(w.path, item.err)
 	}

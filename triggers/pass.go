@@ -202,6 +202,7 @@ func (p *Poller) read(ctx context.Context, s PollSettings, start, position time.
 	var total found
 	for pass := 1; ; pass++ {
 		f, err := p.pass(ctx, s, start, position, total.highest)
+		p.count(f)
 		total.objects += f.objects
 		total.fresh += f.fresh
 		total.late = max(total.late, f.late)
@@ -228,6 +229,15 @@ func (p *Poller) read(ctx context.Context, s PollSettings, start, position time.
 			return total, errNotSettled
 		}
 	}
+}
+
+// count adds a pass to what the state tells.
+func (p *Poller) count(f found) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Passes++
+	p.state.Objects += int64(f.objects)
+	p.state.Fresh += int64(f.fresh)
 }
 
 // deliver hands over a batch, unless it is empty.

@@ -124,6 +124,11 @@ type PollState struct {
 	Overlap     time.Duration `json:"overlap"`  // in use, wider than set when objects surface late
 	Next        time.Time     `json:"next,omitzero"`
 	Every       time.Duration `json:"every"`
+	Polls       int64         `json:"polls,omitempty"`   // since the start
+	Failed      int64         `json:"failed,omitempty"`  // of these
+	Passes      int64         `json:"passes,omitempty"`  // over a window, sweeps included
+	Objects     int64         `json:"objects,omitempty"` // read in these
+	Fresh       int64         `json:"fresh,omitempty"`   // of these, new to the journal
 }
 
 // Poller asks Graph for what changed in one resource of one tenant, on behalf of all playbooks.
@@ -291,6 +296,7 @@ func (p *Poller) tick(ctx context.Context) time.Duration {
 func (p *Poller) note(ctx context.Context, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.state.Polls++
 	if err == nil {
 		if p.state.Failures > 0 {
 			p.log.InfoContext(ctx, "polling works again", "failures", p.state.Failures)
@@ -300,6 +306,7 @@ func (p *Poller) note(ctx context.Context, err error) {
 	}
 	p.state.LastError = err.Error()
 	p.state.Failures++
+	p.state.Failed++
 	p.log.WarnContext(ctx, "poll failed; it is tried again", "error", err, "failures", p.state.Failures)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/meter"
 )
 
 // The limits of the scheduler.
@@ -70,6 +71,8 @@ type Scheduler struct {
 	positions Positions
 	log       *slog.Logger
 	changed   chan struct{} // of size one: slots were changed
+
+	fired, missed meter.Counter
 
 	mu    sync.Mutex
 	slots []Slot
@@ -139,6 +142,10 @@ func (s *Scheduler) State() []SlotState {
 	}
 	return states
 }
+
+// Counts returns how many slots made events, and how many stretches of slots were missed and
+// skipped, since the start.
+func (s *Scheduler) Counts() (fired, missed float64) { return s.fired.Load(), s.missed.Load() }
 
 // Run makes events until ctx ends.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -220,6 +227,11 @@ func (s *Scheduler) advance(ctx context.Context, slot Slot, now time.Time) (Slot
 		return st, err
 	}
 	delete(s.owed, slot.Source)
+	if events != nil {
+		s.fired.Add(1)
+	} else {
+		s.missed.Add(1)
+	}
 	st.Position = due
 	st.Next = slot.Schedule.Next(due)
 	return st, nil

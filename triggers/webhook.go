@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/meter"
 	"github.com/playbookd/playbookd/internal/secret"
 )
 
@@ -144,6 +145,7 @@ type Webhooks struct {
 	log     *slog.Logger
 	proxies []netip.Prefix
 	quiet   *bucket // of log lines about refused requests
+	counts  *meter.By[hookStatus, meter.Counter]
 
 	mu    sync.RWMutex
 	hooks map[string]*hook
@@ -167,7 +169,7 @@ func NewWebhooks(o WebhookOptions) (*Webhooks, error) {
 	return &Webhooks{
 		sink: o.Sink, resolve: o.Resolve, proxies: o.Proxies,
 		log:   o.Log.With("component", "triggers", "source", "webhook"),
-		quiet: newBucket(1, 20),
+		quiet: newBucket(1, 20), counts: newHookCounts(),
 		hooks: map[string]*hook{},
 	}, nil
 }
@@ -230,6 +232,7 @@ func (w *Webhooks) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.refuse(rw, r, h.Path, no)
 		return
 	}
+	w.counts.At(hookStatus{h.Path, http.StatusAccepted}).Add(1)
 	w.log.DebugContext(r.Context(), "webhook accepted", "hook", h.Path, "accepted", answer.Accepted, "duplicates", answer.Duplicates)
 	rw.Header().Set("Content-Type", "application/json")
 	rw.WriteHeader(http.StatusAccepted)
@@ -291,6 +294,7 @@ func (w *Webhooks) deliver(ctx context.Context, events []engine.Event) (Answer, 
 
 // refuse answers and logs. Whoever floods us with bad requests must not fill the log too.
 func (w *Webhooks) refuse(rw http.ResponseWriter, r *http.Request, hook string, no *refusal) {
+	w.counts.At(hookStatus{hook, no.status}).Add(1)
 	if w.quiet.take(time.Now()) {
 		w.log.WarnContext(r.Context(), "webhook refused", "hook", hook, "status", no.status, "why", no.why, "from", w.sender(r).String())
 	}

@@ -38,7 +38,7 @@ func admitting() map[string]func(*testing.T, world) {
 			second := first
 			second.Payload = []byte(`{"other":true}`)
 			receipt := w.admit(admission(planned(second, plan(second, "triage"))))
-			same(t, "receipt", receipt, engine.Receipt{Duplicates: 1})
+			same(t, "receipt", receipt, engine.Receipt{Duplicates: 1, Repeated: []int{0}})
 			same(t, "ready", w.ready(at(0), 9), []engine.RunID{})
 			latest, err := w.Latest(t.Context(), first.Tenant, first.Object)
 			if err != nil {
@@ -49,7 +49,7 @@ func admitting() map[string]func(*testing.T, world) {
 		"an event that is twice in a batch is one event": func(t *testing.T, w world) {
 			ev := event("e1")
 			receipt := w.admit(admission(planned(ev, plan(ev, "triage")), planned(ev, plan(ev, "triage"))))
-			same(t, "receipt", receipt, engine.Receipt{Admitted: 1, Duplicates: 1, Matched: 1, Started: []engine.RunID{plan(ev, "triage").Run.ID}})
+			same(t, "receipt", receipt, engine.Receipt{Admitted: 1, Duplicates: 1, Repeated: []int{1}, Matched: 1, Started: []engine.RunID{plan(ev, "triage").Run.ID}})
 		},
 		"a receipt names the runs in the order of the batch": func(t *testing.T, w world) {
 			a, b := event("e1"), event("e2")

@@ -111,7 +111,7 @@ func holding() map[string]func(*testing.T, world) {
 		"an event that is known holds nothing": func(t *testing.T, w world) {
 			w.full()
 			w.admit(admission(version("e3", "triage", at(2))))
-			same(t, "receipt", w.admit(admission(version("e3", "triage", at(2)))), engine.Receipt{Duplicates: 1})
+			same(t, "receipt", w.admit(admission(version("e3", "triage", at(2)))), engine.Receipt{Duplicates: 1, Repeated: []int{0}})
 		},
 		"a batch that is refused holds nothing": func(t *testing.T, w world) {
 			w.full()

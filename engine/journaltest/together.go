@@ -185,7 +185,7 @@ func survives(t *testing.T, open func(*testing.T) engine.Journal, reopen func(*t
 		t.Fatalf("admit from the position of before: %v", err)
 	}
 	a.Cursor = nil
-	same(t, "receipt of the same again", w.admit(a), engine.Receipt{Duplicates: 1})
+	same(t, "receipt of the same again", w.admit(a), engine.Receipt{Duplicates: 1, Repeated: []int{0}})
 	if r := w.admit(admission(dedupes("e4", "triage", "d", at(1)))); r.Matched != 0 {
 		t.Fatalf("the dedupe key was forgotten: %+v", r)
 	}

@@ -67,8 +67,8 @@ func (ad *admission) admit(a engine.Admission) error {
 			put(ad, ad.documents, digest, append([]byte{}, content...))
 		}
 	}
-	for _, p := range a.Events {
-		if err := ad.event(p, a.Set.Members); err != nil {
+	for i, p := range a.Events {
+		if err := ad.event(i, p, a.Set.Members); err != nil {
 			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
 	}
@@ -86,9 +86,10 @@ func (ad *admission) move(c *engine.Cursor) error {
 	return nil
 }
 
-func (ad *admission) event(p engine.Planned, set []engine.SetMember) error {
+func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) error {
 	if _, known := ad.byEvent[p.Event.ID]; known {
 		ad.receipt.Duplicates++
+		ad.receipt.Repeated = append(ad.receipt.Repeated, place)
 		return nil
 	}
 	ad.receipt.Admitted++

@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"internal/capped":    {},
 	"internal/diag":      {},
 	"internal/killer":    {},
+	"internal/meter":     {},
 	"internal/mutant":    {},
 	"internal/record":    {},
 	"internal/secret":    {},
@@ -31,7 +32,7 @@ var arrows = map[string][]string{
 	"internal/sandbox":   {"*"},
 	"internal/config":    {"internal/diag", "internal/document", "internal/secret", "graph"},
 
-	"graph":                 {},
+	"graph":                 {"internal/meter"},
 	"graph/simulator":       {"graph/simulator/odata"},
 	"graph/simulator/odata": {},
 
@@ -55,8 +56,8 @@ var arrows = map[string][]string{
 	"engine":             {"playbooks", "playbooks/expression", "actions", "internal/mutant"},
 	"engine/memory":      {"engine", "playbooks", "actions"},
 	"engine/journaltest": {"engine", "engine/memory", "playbooks", "actions"},
-	"store":              {"engine", "playbooks", "actions", "internal/mutant"},
-	"triggers":           {"engine", "playbooks", "graph", "internal/secret", "internal/mutant"},
+	"store":              {"engine", "playbooks", "actions", "internal/meter", "internal/mutant"},
+	"triggers":           {"engine", "playbooks", "graph", "internal/secret", "internal/meter", "internal/mutant"},
 	"server":             {"engine", "internal/secret"},
 
 	"internal/daemon": {"*"},
