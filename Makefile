@@ -42,7 +42,8 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-bench: ## benchmarks
+bench: ## what a run costs, beside a minimal program by hand; then the benchmarks of the packages
+	$(GO) run ./internal/bench
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
 
 check: vet lint test generated ## what a change should pass before it is shown
