@@ -150,6 +150,9 @@ type term struct {
 	text   string
 	offset int
 	code   *vm.Program
+
+	direct     *direct     // the same without the machine; nil if the term has another form
+	comparison *Comparison // nil if the term is none
 }
 
 // Compile reads and checks an expression.
@@ -234,11 +237,12 @@ func (p *Program) Eval(scope map[string]any, now time.Time) (any, error) {
 		return ok, err
 	}
 	r := newRun(p, scope, now)
-	v, err := r.eval(p.terms[0])
+	v, err := r.eval(&p.terms[0])
 	if err != nil {
 		return nil, err
 	}
-	v, err = r.result(v)
+	r.release()
+	v, err = result(v)
 	if err != nil {
 		return nil, p.fault(err)
 	}
@@ -257,20 +261,41 @@ func (p *Program) Bool(scope map[string]any, now time.Time) (bool, error) {
 // Match computes a condition and says why it does not hold: the terms of its top-level conjunction are
 // evaluated in order, and the text of the first that is false is returned exactly as it was written.
 func (p *Program) Match(scope map[string]any, now time.Time) (ok bool, firstFalse string, err error) {
-	r := newRun(p, scope, now)
-	for _, t := range p.terms {
-		v, err := r.eval(t)
+	m := meter{now: now, scope: scope}
+	return p.match(&m)
+}
+
+// match evaluates the terms, each without the machine if it has that form and the values are what it expects.
+func (p *Program) match(m *meter) (ok bool, firstFalse string, err error) {
+	var r *run
+	for i := range p.terms {
+		t := &p.terms[i]
+		if t.direct != nil {
+			before := *m
+			if holds, sure := t.direct.holds(m); !sure {
+				*m = before
+			} else if holds {
+				continue
+			} else {
+				r.release()
+				return false, t.text, nil
+			}
+		}
+		if r == nil {
+			r = newRun(p, m.scope, m.now)
+		}
+		r.meter = *m
+		holds, err := r.truth(t)
+		*m = r.meter
 		if err != nil {
 			return false, "", err
 		}
-		holds, ok := v.(bool)
-		if !ok {
-			return false, "", p.fault(fmt.Errorf("%s is %s, but true or false is needed", quoted(t.text), describe(v)))
-		}
 		if !holds {
+			r.release()
 			return false, t.text, nil
 		}
 	}
+	r.release()
 	return true, "", nil
 }
 

@@ -103,7 +103,7 @@ func techniqueIn(m *meter, args []any) (any, error) {
 }
 
 func glob(m *meter, args []any) (any, error) {
-	text, pattern, ok, err := twoTexts(m, "glob", args)
+	text, pattern, ok, err := twoTexts(m, "glob", args[0], args[1])
 	if err != nil || !ok {
 		return false, err
 	}

@@ -79,12 +79,14 @@ func equalLists(m *meter, a, b any, depth int) (bool, error) {
 }
 
 // in is item in list and key in object.
-func in(m *meter, args []any) (any, error) {
-	switch haystack := args[1].(type) {
+func in(m *meter, args []any) (any, error) { return isIn(m, args[0], args[1]) }
+
+func isIn(m *meter, needle, haystack any) (bool, error) {
+	switch haystack := haystack.(type) {
 	case nil:
 		return false, nil
 	case map[string]any:
-		key, ok := args[0].(string)
+		key, ok := needle.(string)
 		if !ok {
 			return false, nil
 		}
@@ -92,9 +94,9 @@ func in(m *meter, args []any) (any, error) {
 		return found, nil
 	case []any:
 		if err := m.spend(len(haystack)); err != nil {
-			return nil, err
+			return false, err
 		}
-		if s, ok := args[0].(string); ok {
+		if s, ok := needle.(string); ok {
 			for _, v := range haystack {
 				if t, ok := v.(string); ok && s == t {
 					return true, nil
@@ -102,13 +104,17 @@ func in(m *meter, args []any) (any, error) {
 			}
 			return false, nil
 		}
-		return inList(m, args[0], haystack)
+		return inList(m, needle, haystack)
 	}
-	l, err := list(args[1])
+	l, err := list(haystack)
 	if err != nil {
-		return nil, fmt.Errorf("in looks into a list or an object, this is %s", describe(args[1]))
+		return false, notSearchable(haystack)
 	}
-	return inList(m, args[0], l)
+	return inList(m, needle, l)
+}
+
+func notSearchable(v any) error {
+	return fmt.Errorf("in looks into a list or an object, this is %s", describe(v))
 }
 
 func inList(m *meter, needle any, haystack []any) (bool, error) {
@@ -121,30 +127,36 @@ func inList(m *meter, needle any, haystack []any) (bool, error) {
 }
 
 // twoTexts reads the sides of a text operator. A missing side makes the operator false.
-func twoTexts(m *meter, op string, args []any) (a, b string, ok bool, err error) {
-	if args[0] == nil || args[1] == nil {
+func twoTexts(m *meter, op string, left, right any) (a, b string, ok bool, err error) {
+	if left == nil || right == nil {
 		return "", "", false, nil
 	}
-	a, ok = args[0].(string)
-	b, ok2 := args[1].(string)
+	a, ok = left.(string)
+	b, ok2 := right.(string)
 	if !ok || !ok2 {
-		return "", "", false, fmt.Errorf("%s needs text on both sides, not %s and %s", op, describe(args[0]), describe(args[1]))
+		return "", "", false, fmt.Errorf("%s needs text on both sides, not %s and %s", op, describe(left), describe(right))
 	}
 	return a, b, true, m.read(a)
 }
 
-func contains(m *meter, args []any) (any, error) {
-	a, b, ok, err := twoTexts(m, "contains", args)
+func contains(m *meter, args []any) (any, error) { return containsText(m, args[0], args[1]) }
+
+func containsText(m *meter, text, part any) (bool, error) {
+	a, b, ok, err := twoTexts(m, "contains", text, part)
 	return ok && strings.Contains(a, b), err
 }
 
-func startsWith(m *meter, args []any) (any, error) {
-	a, b, ok, err := twoTexts(m, "startsWith", args)
+func startsWith(m *meter, args []any) (any, error) { return startsWithText(m, args[0], args[1]) }
+
+func startsWithText(m *meter, text, prefix any) (bool, error) {
+	a, b, ok, err := twoTexts(m, "startsWith", text, prefix)
 	return ok && strings.HasPrefix(a, b), err
 }
 
-func endsWith(m *meter, args []any) (any, error) {
-	a, b, ok, err := twoTexts(m, "endsWith", args)
+func endsWith(m *meter, args []any) (any, error) { return endsWithText(m, args[0], args[1]) }
+
+func endsWithText(m *meter, text, suffix any) (bool, error) {
+	a, b, ok, err := twoTexts(m, "endsWith", text, suffix)
 	return ok && strings.HasSuffix(a, b), err
 }
 

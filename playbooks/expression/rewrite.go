@@ -33,7 +33,11 @@ func (t *tree) assemble() ([]term, *Problem) {
 		if err != nil {
 			return nil, &Problem{Message: "the expression cannot be compiled: " + clip(err.Error()), Offset: offset, Length: max(1, len([]rune(text)))}
 		}
-		terms = append(terms, term{text: text, offset: offset, code: code})
+		t := term{text: text, offset: offset, code: code, comparison: comparison(p.node), direct: t.direct(p.node)}
+		if t.comparison != nil {
+			t.comparison.Text = text
+		}
+		terms = append(terms, t)
 	}
 	return terms, nil
 }
@@ -158,26 +162,31 @@ func leaf(n ast.Node) ast.Node {
 
 // array folds a list of constants into one constant, so that "x in [a, b]" allocates nothing.
 func (r *rewriter) array(n *ast.ArrayNode) ast.Node {
-	values := make([]any, len(n.Nodes))
-	nodes := make([]ast.Node, len(n.Nodes))
-	constant := true
-	for i, e := range n.Nodes {
-		switch e := e.(type) {
-		case *ast.StringNode:
-			values[i] = e.Value
-		case *ast.IntegerNode:
-			values[i] = int64(e.Value)
-		case *ast.BoolNode:
-			values[i] = e.Value
-		default:
-			constant = false
-		}
-		nodes[i] = r.node(e)
-	}
-	if constant && len(values) > 0 {
+	if values, ok := foldable(n); ok {
 		return at(n, &ast.ConstantNode{Value: values})
 	}
+	nodes := make([]ast.Node, len(n.Nodes))
+	for i, e := range n.Nodes {
+		nodes[i] = r.node(e)
+	}
 	return at(n, &ast.ArrayNode{Nodes: nodes})
+}
+
+// foldable gives the values of a list that consists of constants.
+func foldable(n *ast.ArrayNode) (values []any, ok bool) {
+	for _, e := range n.Nodes {
+		switch e := e.(type) {
+		case *ast.StringNode:
+			values = append(values, e.Value)
+		case *ast.IntegerNode:
+			values = append(values, int64(e.Value))
+		case *ast.BoolNode:
+			values = append(values, e.Value)
+		default:
+			return nil, false
+		}
+	}
+	return values, len(values) > 0
 }
 
 func (r *rewriter) binary(n *ast.BinaryNode) ast.Node {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/expr-lang/expr/file"
@@ -56,36 +57,66 @@ func (m *meter) write(n int) error {
 	return m.spend(1 + n/bytesPerStep)
 }
 
-// run is one evaluation.
+// run is one evaluation by the machine. Runs are used again, because a machine and a map for each evaluation
+// would cost more than most evaluations.
 type run struct {
 	program *Program
 	env     map[string]any
-	meter   *meter
+	meter   meter
+	machine vm.VM
 }
+
+var runs = sync.Pool{New: func() any { return &run{env: map[string]any{}} }}
 
 // newRun collects what the program names, and nothing else, from the scope.
 func newRun(p *Program, scope map[string]any, now time.Time) *run {
-	r := &run{program: p, env: make(map[string]any, len(p.names)+1), meter: &meter{now: now, scope: scope}}
+	r := runs.Get().(*run)
+	r.program, r.meter = p, meter{now: now, scope: scope}
 	for _, name := range p.names {
 		r.env[name] = scope[name]
 	}
-	r.env[meterName] = r.meter
+	r.env[meterName] = &r.meter
 	return r
 }
 
+// release gives a run back after an evaluation that ended well. After another one nobody knows what the machine
+// holds, and it is left to the garbage collector.
+func (r *run) release() {
+	if r == nil {
+		return
+	}
+	clear(r.env)
+	clear(r.machine.Variables)
+	r.program, r.meter = nil, meter{}
+	runs.Put(r)
+}
+
 // eval runs one term. The machine recovers from its own panics; the recover here is for ours.
-func (r *run) eval(t term) (v any, err error) {
+func (r *run) eval(t *term) (v any, err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			v, err = nil, r.program.fault(fmt.Errorf("%v", x))
 		}
 	}()
-	machine := vm.VM{MemoryBudget: memoryBudget}
-	v, err = machine.Run(t.code, r.env)
+	r.machine.MemoryBudget = memoryBudget
+	v, err = r.machine.Run(t.code, r.env)
 	if err == nil {
 		return v, nil
 	}
 	return nil, r.translate(err)
+}
+
+// truth runs a term that must be true or false.
+func (r *run) truth(t *term) (bool, error) {
+	v, err := r.eval(t)
+	if err != nil {
+		return false, err
+	}
+	holds, ok := v.(bool)
+	if !ok {
+		return false, r.program.fault(fmt.Errorf("%s is %s, but true or false is needed", quoted(t.text), describe(v)))
+	}
+	return holds, nil
 }
 
 // translate turns an error of the machine into a Fault.
@@ -155,7 +186,7 @@ func goType(t string) string {
 
 // result makes a value plain: one integer type, one list type, texts as keys, no special numbers, within
 // limits. Parts that are plain already are not copied.
-func (r *run) result(v any) (any, error) {
+func result(v any) (any, error) {
 	left := maxResult
 	return plainValue(v, 0, &left)
 }
