@@ -214,14 +214,7 @@ func (d *driver) rebuild(l Loaded) (m *Machine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	lists, err := listValues(l.Lists)
-	if err != nil {
-		return nil, err
-	}
-	if m, err = Begin(p, l.Run, l.Event, lists); err != nil {
-		return nil, err
-	}
-	return m, m.Replay(l.Entries)
+	return Rebuild(p, l)
 }
 
 // append makes a decision's record durable.

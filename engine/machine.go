@@ -98,6 +98,19 @@ func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Mac
 	return m, nil
 }
 
+// Rebuild makes the machine of a run as its history left it. p is the playbook that it runs.
+func Rebuild(p *playbooks.Playbook, l Loaded) (*Machine, error) {
+	lists, err := listValues(l.Lists)
+	if err != nil {
+		return nil, err
+	}
+	m, err := Begin(p, l.Run, l.Event, lists)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.Replay(l.Entries)
+}
+
 // playbookScope is what a playbook's expressions see of the playbook.
 func playbookScope(p *playbooks.Playbook) map[string]any {
 	return map[string]any{

@@ -22,7 +22,7 @@ func newDemo(s *streams) *cobra.Command {
 		Long: `Demo starts a Graph simulator with a week of invented alerts and a daemon that works against it over HTTPS, with the
 shipped playbooks live, and prints each run as it ends. It goes on, with new alerts now and then, until it is interrupted;
 with --once it ends when the work is done. At the end it compares the simulator's own log of what was changed with what the
-journal says.`,
+journal says, and looks whether any alert was lost or left undecided.`,
 		Example: "  playbookd demo\n  playbookd demo --once --seed 7 --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.demo(cmd.Context(), f, once, verbose)
@@ -197,7 +197,7 @@ func (s *streams) demoSummary(sum demo.Summary) error {
 		fmt.Fprintf(s.out, "  %s %s\n", s.paint(red, "WRONG"), w)
 	}
 	if len(sum.Wrong) == 0 {
-		fmt.Fprintf(s.out, "  %s the simulator's log of %d changes and the journal agree: none unrecorded, none missing, none twice\n", s.paint(green, "✓"), changed)
+		fmt.Fprintf(s.out, "  %s the simulator's log of %d changes and the journal agree: none unrecorded, none missing, none twice; no alert lost\n", s.paint(green, "✓"), changed)
 	}
 	fmt.Fprint(s.err, `
 To look closer:

@@ -7,13 +7,15 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
-	"github.com/playbookd/playbookd/internal/demo"
-	"github.com/playbookd/playbookd/internal/reconcile"
+	"github.com/playbookd/playbookd/internal/invariant"
+	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -83,42 +85,41 @@ func TestTheEffectsFileAndTheJournalTellTheSameStory(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			attempts, err := demo.Attempts(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
 			done := effectsIn(t, file)
-			for _, w := range reconcile.Compare(attempts, done, nil) {
+			check := func(effects []invariant.Effect) []invariant.Violation {
+				t.Helper()
+				wrong, err := invariant.Case{Journal: invariant.Store(r), Targets: []invariant.Target{
+					{Name: "file", Tenant: sandbox.TenantName, Takes: invariant.ToGraph, Effects: effects}}}.Check(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return wrong
+			}
+			for _, w := range check(done) {
 				t.Error(w)
 			}
-			if len(attempts) < len(done) {
-				t.Errorf("%d attempts and %d effects", len(attempts), len(done))
-			}
 			// The comparison is worth something: it notices a line that is not in the journal, and one that is missing.
-			if len(reconcile.Compare(attempts, append(done, reconcile.Effect{RequestID: "x"}), nil)) == 0 || len(reconcile.Compare(attempts, done[1:], nil)) == 0 {
+			if len(check(append(slices.Clone(done), invariant.Effect{RequestID: "x"}))) == 0 || len(check(done[1:])) == 0 {
 				t.Error("a forged and a missing line are not noticed")
 			}
 		})
 	}
 }
 
-func effectsIn(t *testing.T, file string) []reconcile.Effect {
+func effectsIn(t *testing.T, file string) []invariant.Effect {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var list []reconcile.Effect
+	var list []invariant.Effect
 	for s := bufio.NewScanner(f); s.Scan(); {
-		var e struct {
-			RequestID  string `json:"client_request_id"`
-			Op, Object string
-		}
+		var e simulator.Effect
 		if err := json.Unmarshal(s.Bytes(), &e); err != nil {
 			continue // the line is being written
 		}
-		list = append(list, reconcile.Effect{RequestID: e.RequestID, Op: e.Op, Object: e.Object})
+		list = append(list, invariant.Simulated(e))
 	}
 	return list
 }

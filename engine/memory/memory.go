@@ -254,6 +254,17 @@ func (j *Journal) Runs() []engine.Run {
 	return list
 }
 
+// Events returns all events in the order of their admission.
+func (j *Journal) Events() []engine.Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	list := make([]engine.Event, 0, len(j.state.events))
+	for _, e := range j.state.events {
+		list = append(list, copyEvent(e.Event))
+	}
+	return list
+}
+
 // Decisions returns what every playbook of the set decided about an event, in the order of the
 // set: for one without a stored decision, that no trigger of it listens to the event's source.
 func (j *Journal) Decisions(ctx context.Context, id string) ([]engine.Match, error) {

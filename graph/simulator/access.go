@@ -51,6 +51,9 @@ type Arrival struct {
 	Evidence time.Duration // then without evidence for this long; filling it in bumps lastUpdateDateTime
 }
 
+// byLoader is who changed a document that was replaced while the simulator runs.
+const byLoader = "simulator"
+
 // Add puts documents into the running simulator, visible at once. A document whose id is known is replaced.
 func (s *Server) Add(docs ...Document) error { return s.AddLate(Arrival{}, docs...) }
 
@@ -81,9 +84,15 @@ func (s *Server) AddLate(a Arrival, docs ...Document) error {
 	s.store.settle(now)
 	at := now.Add(a.Visible)
 	for _, doc := range sorted.Incidents {
+		if old := s.store.incidents[doc.text("id")]; old != nil {
+			s.other(old, byLoader, nil)
+		}
 		s.store.put(s.store.incidents, doc, at)
 	}
 	for _, doc := range sorted.Alerts {
+		if old := s.store.alerts[doc.text("id")]; old != nil {
+			s.other(old, byLoader, nil)
+		}
 		s.arrive(doc, arrival{at, now.Add(a.Visible + a.Evidence)}, now)
 	}
 	return nil
@@ -217,6 +226,7 @@ func (s *Server) Touch(id string, fields Document, by string) error {
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		e.doc[name] = own[name]
 	}
+	s.other(e, by, own)
 	if _, own := own["lastUpdateDateTime"]; !own {
 		s.store.touch(e, now)
 	}
@@ -237,5 +247,6 @@ func (s *Server) Comment(id, text, by string) error {
 		e.doc["lastModifiedBy"] = by
 	}
 	s.store.addComment(e, text, by, now, false)
+	s.other(e, by, Document{"comments": nil})
 	return nil
 }

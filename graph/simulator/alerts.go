@@ -82,6 +82,7 @@ func (x *exchange) afterAlertChange(e *entry) {
 		}
 	}
 	incident.doc["status"], incident.doc["lastModifiedBy"] = "resolved", x.actor()
+	x.s.other(incident, x.actor(), Document{"status": nil})
 	x.s.store.touch(incident, x.now)
 }
 

@@ -240,7 +240,10 @@ func (x *exchange) merge(incidents []*entry, target *entry, comment string, chan
 			changed["incidents/"+other+"."+field] = change
 		}
 		x.s.store.touch(e, x.now)
-		target.doc["severity"] = worse(target.doc.text("severity"), e.doc.text("severity"))
+		if severity := worse(target.doc.text("severity"), e.doc.text("severity")); severity != target.doc["severity"] {
+			target.doc["severity"] = severity
+			x.s.other(target, x.actor(), Document{"severity": nil})
+		}
 	}
 	if comment != "" {
 		x.say(target, comment)

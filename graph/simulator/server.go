@@ -32,6 +32,7 @@ type Server struct {
 	mu        sync.Mutex // guards what follows
 	store     *store
 	effects   effectLog
+	others    []Other
 	faults    []*armed
 	ids       *mathrand.Rand
 	jtis      map[string]time.Time

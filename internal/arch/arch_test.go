@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"internal/secret":    {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},
-	"internal/reconcile": {"engine", "actions"},
+	"internal/invariant": {"engine", "engine/memory", "store", "triggers", "playbooks", "playbooks/expression", "actions", "actions/builtin", "graph/simulator"},
 	"internal/demo":      {"*"},
 	"internal/sandbox":   {"*"},
 	"internal/bench":     {"*"},

@@ -1,6 +1,7 @@
 // Package demo runs the whole of playbookd against the simulator in one process: real HTTPS, real
 // sign-in through azidentity, a real journal, the shipped playbooks live. It tells each run as it
-// ends and, at the end, lays the simulator's log of effects beside the journal.
+// ends and, at the end, has package invariant lay the
+// simulator's log of effects beside the journal.
 package demo
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
-	"github.com/playbookd/playbookd/internal/reconcile"
+	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
@@ -63,7 +64,7 @@ type Summary struct {
 	Runs      map[engine.RunState]int `json:"runs"`
 	Effects   map[string]int          `json:"effects"` // that the simulator performed, by operation
 	Parked    []engine.RunID          `json:"parked,omitempty"`
-	Wrong     []string                `json:"wrong"` // where journal and simulator disagree
+	Wrong     []invariant.Violation   `json:"wrong"` // where journal and simulator disagree
 	Playbooks []string                `json:"playbooks"`
 }
 
@@ -212,10 +213,6 @@ func (d *Demo) sum() (Summary, error) {
 	if err := d.sumEvents(ctx, r, &s); err != nil {
 		return s, err
 	}
-	attempts, err := Attempts(ctx, r)
-	if err != nil {
-		return s, err
-	}
 	parked, err := r.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: store.MaxLimit})
 	if err != nil {
 		return s, err
@@ -223,12 +220,13 @@ func (d *Demo) sum() (Summary, error) {
 	for _, run := range parked {
 		s.Parked = append(s.Parked, run.ID)
 	}
-	effects := Effects(d.sim)
-	for _, e := range effects {
+	for _, e := range d.sim.Effects() {
 		s.Effects[e.Op]++
 	}
-	s.Wrong = reconcile.Compare(attempts, effects, nil)
-	return s, nil
+	c := invariant.Case{Journal: invariant.Store(r), Books: d.daemon.Engine().Playbooks()}
+	c.Simulator(sandbox.TenantName, d.sim)
+	s.Wrong, err = c.Check(ctx)
+	return s, err
 }
 
 func (d *Demo) sumEvents(ctx context.Context, r *store.Reader, s *Summary) error {
@@ -257,38 +255,6 @@ func (d *Demo) sumEvents(ctx context.Context, r *store.Reader, s *Summary) error
 		}
 		f.Before = events[len(events)-1].ID
 	}
-}
-
-// Attempts reads all attempts that a journal holds.
-func Attempts(ctx context.Context, r *store.Reader) ([]reconcile.Attempt, error) {
-	var all []reconcile.Attempt
-	f := store.RunFilter{Limit: store.MaxLimit}
-	for {
-		runs, err := r.Runs(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, run := range runs {
-			loaded, err := r.Run(ctx, string(run.ID))
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, reconcile.Attempts(run.ID, loaded.Entries)...)
-		}
-		if len(runs) < store.MaxLimit {
-			return all, nil
-		}
-		f.Before = runs[len(runs)-1].ID
-	}
-}
-
-// Effects reads the simulator's log as reconcile wants it.
-func Effects(sim *simulator.Server) []reconcile.Effect {
-	var list []reconcile.Effect
-	for _, e := range sim.Effects() {
-		list = append(list, reconcile.Effect{RequestID: e.ClientRequestID, Op: e.Op, Object: e.Object})
-	}
-	return list
 }
 
 // The demo is the engine's observer.

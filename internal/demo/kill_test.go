@@ -17,8 +17,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
-	"github.com/playbookd/playbookd/internal/demo"
-	"github.com/playbookd/playbookd/internal/reconcile"
+	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/store"
 )
@@ -116,25 +115,36 @@ func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	attempts, err := demo.Attempts(t.Context(), r)
+	c := invariant.Case{Journal: invariant.Store(r)}
+	c.Simulator(sandbox.TenantName, sim)
+	wrong, err := c.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	effects := demo.Effects(sim)
-	for _, w := range reconcile.Compare(attempts, effects, nil) {
+	for _, w := range wrong {
 		t.Error(w)
 	}
-	interrupted := 0
-	for _, a := range attempts {
-		if a.Interrupted {
-			interrupted++
+	attempts, interrupted := 0, 0
+	err = c.Journal.EachRun(t.Context(), func(run engine.Run) error {
+		l, err := r.Load(t.Context(), run.ID)
+		for _, step := range engine.Trace(nil, l.Entries) {
+			for _, a := range step.Attempts {
+				attempts++
+				if a.Interrupted {
+					interrupted++
+				}
+			}
 		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	counts, err := r.Counts(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d kills, %d attempts of which %d were cut off, %d effects, runs %v", killed, len(attempts), interrupted, len(effects), counts)
+	t.Logf("%d kills, %d attempts of which %d were cut off, %d effects, runs %v", killed, attempts, interrupted, len(sim.Effects()), counts)
 	if counts[engine.Succeeded] == 0 || counts[engine.Failed]+counts[engine.Parked]+counts[engine.Ready]+counts[engine.Waiting] > 0 {
 		t.Errorf("runs %v, want all succeeded", counts)
 	}
