@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/playbookd/playbookd/internal/mutant"
 )
 
 // BusyTimeout is how long SQLite waits for a lock that another program holds. It is short
@@ -52,8 +54,12 @@ func newDriver() *sqlite3.SQLiteDriver { return &sqlite3.SQLiteDriver{ConnectHoo
 const writerCache = 16 << 10
 
 func connectWriter(path string) *sql.DB {
+	synchronous := "FULL"
+	if mutant.On(mutant.SkipSync) {
+		synchronous = "OFF"
+	}
 	return connect(path, url.Values{
-		"mode": {"rw"}, "_txlock": {"immediate"}, "_synchronous": {"FULL"},
+		"mode": {"rw"}, "_txlock": {"immediate"}, "_synchronous": {synchronous},
 		"_cache_size": {strconv.Itoa(-writerCache)}, // negative: KiB rather than pages
 	})
 }
