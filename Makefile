@@ -34,6 +34,9 @@ kill: ## SIGKILL the demo at random moments, many times, and compare journal and
 seeds: ## the demo end to end over many seeds and faults
 	PLAYBOOKD_SEEDS=$${PLAYBOOKD_SEEDS:-20} $(GO) test ./internal/demo -run TestDemo -count=1 -v
 
+stress: ## the daemon under more than it can do at once: 100,000 alerts, floods, backlogs; with its memory
+	PLAYBOOKD_STRESS=full $(GO) test ./internal/stress -count=1 -timeout 30m -v
+
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
@@ -48,4 +51,4 @@ bench: ## what a run costs, beside a minimal program by hand; then the benchmark
 
 check: vet lint test generated ## what a change should pass before it is shown
 
-.PHONY: help test race vet lint generate generated kill seeds fuzz bench check
+.PHONY: help test race vet lint generate generated kill seeds stress fuzz bench check

@@ -142,6 +142,7 @@ func ofTheDaemon() []limits {
 			{"requests of one hook worked on at a time, if the configuration does not say", triggers.HookConcurrent},
 			{"requests of one hook worked on at a time", config.MaxHookConcurrent},
 			{"time for a body to arrive", triggers.BodyTimeout},
+			{"the same, when others wait for its place", triggers.SlowAfter},
 			{"connections", server.MaxConnections},
 			{"size of headers", size(server.MaxHeaderBytes)},
 		}},

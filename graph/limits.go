@@ -13,8 +13,8 @@ const (
 	MaxRequestBytes = 1 << 20
 	// MaxPages is how many pages one listing follows. Reaching it is an error, never a quiet end.
 	MaxPages = 1000
-	// MaxRepeats is how often a listing may be sent to a page where it was before. It happens by
-	// right only after an empty page, whose next link may name the same place.
+	// MaxRepeats is how often in a row a listing may be sent to a page where it was before. It
+	// happens by right only after an empty page, whose next link may name the same place.
 	MaxRepeats = 10
 	// MaxTop is the largest page that may be asked for: Graph clamps above it without a word.
 	MaxTop = 1000

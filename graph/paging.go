@@ -38,6 +38,9 @@ func (c *Client) rows(ctx context.Context, first call) iter.Seq2[json.RawMessage
 			if p.NextLink == nil || *p.NextLink == "" {
 				return
 			}
+			if len(*p.Value) > 0 {
+				repeats = 0 // it goes on: a long listing may meet many empty pages, each a while after the last
+			}
 			next, wrong := c.checkNext(*p.NextLink)
 			if seen[next] {
 				repeats++

@@ -171,6 +171,35 @@ func TestAnEmptyPageMaySendTheReaderToTheSamePlaceButNotForEver(t *testing.T) {
 	}
 }
 
+func TestALongListingMayMeetAnyNumberOfEmptyPages(t *testing.T) {
+	t.Parallel()
+	const rows = 3 * MaxRepeats
+	var base string
+	n := 0
+	c, _, srv := against(t, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		row, next := "", fmt.Sprintf(`,"@odata.nextLink":"%s/v1.0/p?$skip=%d"`, base, n/2)
+		if n%2 == 0 { // every other page is empty and leads to the same place
+			row = fmt.Sprintf(`{"id":"a%d"}`, n/2)
+		}
+		if n == 2*rows {
+			next = ""
+		}
+		says(200, `{"value":[`+row+`]`+next+`}`)(w, r)
+	})
+	base = srv.URL
+	seen := 0
+	for _, err := range c.Alerts(t.Context(), Query{}) {
+		if err != nil {
+			t.Fatalf("after %d rows: %v", seen, err)
+		}
+		seen++
+	}
+	if seen != rows {
+		t.Errorf("%d rows, want %d", seen, rows)
+	}
+}
+
 func TestAListingNeverEndsQuietlyAfterTheLastAllowedPage(t *testing.T) {
 	t.Parallel()
 	n := 0

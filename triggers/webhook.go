@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -33,8 +32,6 @@ const (
 	MaxHooks = 1000
 	// Tolerance is how far a signed timestamp may be from our clock.
 	Tolerance = 5 * time.Minute
-	// BodyTimeout is how long a sender may take to send a body.
-	BodyTimeout = 10 * time.Second
 	// DeliverTimeout is how long admitting may take before the sender is asked to come back.
 	DeliverTimeout = 10 * time.Second
 	// HookRate and HookBurst are how many authenticated requests a hook takes that does not say
@@ -154,8 +151,8 @@ type Webhooks struct {
 // hook is a Hook with what it counts.
 type hook struct {
 	Hook
-	slots chan struct{}
-	rate  *bucket
+	places *places
+	rate   *bucket
 }
 
 // NewWebhooks makes a handler without hooks.
@@ -188,13 +185,13 @@ func (w *Webhooks) SetHooks(hooks []Hook) error {
 			return fmt.Errorf("webhook %s is given twice: join the two", h.Path)
 		}
 		h.Limits = h.Limits.complete()
-		next[h.Path] = &hook{Hook: h, slots: make(chan struct{}, h.Limits.Concurrent), rate: newBucket(float64(h.Limits.Rate), float64(h.Limits.Burst))}
+		next[h.Path] = &hook{Hook: h, places: newPlaces(h.Limits.Concurrent), rate: newBucket(float64(h.Limits.Rate), float64(h.Limits.Burst))}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for path, h := range next {
 		if old := w.hooks[path]; old != nil && old.Limits == h.Limits { // a reload is no way around the limits
-			h.slots, h.rate = old.slots, old.rate
+			h.places, h.rate = old.places, old.rate
 		}
 	}
 	w.hooks = next
@@ -248,12 +245,10 @@ func (w *Webhooks) receive(rw http.ResponseWriter, r *http.Request, h *hook) (An
 	if !allowed(h.Allow, w.sender(r)) {
 		return Answer{}, &refusal{status: http.StatusForbidden, message: "not from here", why: "address is not on the list"}
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
+	if !h.places.take(time.Now()) {
 		return Answer{}, &refusal{status: http.StatusTooManyRequests, message: "too many requests at once", after: 1, why: "concurrency"}
 	}
+	defer h.places.leave()
 	now := time.Now()
 	keys, no := w.keys(r.Context(), h)
 	if no != nil {
@@ -262,7 +257,7 @@ func (w *Webhooks) receive(rw http.ResponseWriter, r *http.Request, h *hook) (An
 	if no := checkHead(h, r, keys, now); no != nil {
 		return Answer{}, no
 	}
-	body, no := readBody(rw, r)
+	body, no := h.places.read(rw, r, now)
 	if no != nil {
 		return Answer{}, no
 	}
@@ -304,31 +299,6 @@ func (w *Webhooks) refuse(rw http.ResponseWriter, r *http.Request, hook string, 
 	rw.Header().Set("Content-Type", "application/json")
 	rw.WriteHeader(no.status)
 	_ = json.NewEncoder(rw).Encode(map[string]string{"error": no.message})
-}
-
-// readBody reads a body within its limits of size and time.
-func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	if r.ContentLength > MaxBody {
-		return nil, tooLarge()
-	}
-	// A writer without deadlines, as in tests without a network, can't be slow either.
-	_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(BodyTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, MaxBody))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, tooLarge()
-	case err != nil:
-		return nil, &refusal{status: http.StatusRequestTimeout, message: "the body did not arrive", why: "body incomplete"}
-	}
-	return body, nil
-}
-
-func tooLarge() *refusal {
-	return &refusal{
-		status: http.StatusRequestEntityTooLarge, why: "body too large",
-		message: fmt.Sprintf("the body is larger than %d bytes: send fewer events at once", MaxBody),
-	}
 }
 
 // sender is the address that a request comes from, behind the proxies that we know.

@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -463,7 +465,7 @@ func TestAHookThatSaysHowMuchItTakesTakesThat(t *testing.T) {
 		if n := taken(); n != 3 {
 			t.Errorf("took %d in a second, want 3", n)
 		}
-		if n := cap(w.hooks["scan"].slots); n != 2 {
+		if n := cap(w.hooks["scan"].places.free); n != 2 {
 			t.Errorf("works on %d at once, want 2", n)
 		}
 		if err := use(HookLimits{Rate: 4}); err != nil {
@@ -472,7 +474,7 @@ func TestAHookThatSaysHowMuchItTakesTakesThat(t *testing.T) {
 		if n := taken(); n != 20 {
 			t.Errorf("took %d at once, want five times the rate", n)
 		}
-		if n := cap(w.hooks["scan"].slots); n != HookConcurrent {
+		if n := cap(w.hooks["scan"].places.free); n != HookConcurrent {
 			t.Errorf("works on %d at once, want %d", n, HookConcurrent)
 		}
 		if err := use(HookLimits{Concurrent: -1}); err == nil || !strings.Contains(err.Error(), "scan") {
@@ -488,18 +490,68 @@ func TestAHookWorksOnNoMoreThanSoManyRequestsAtOnce(t *testing.T) {
 	h := s.hooks.hooks["scan"]
 	s.hooks.mu.RUnlock()
 	for range HookConcurrent - 1 {
-		h.slots <- struct{}{}
+		h.places.free <- struct{}{}
 	}
 	if status, _ := s.post(t, "/webhooks/scan", `{"n":1}`, headerKey, apiKey); status != 202 {
 		t.Errorf("the last place: %d", status)
 	}
-	h.slots <- struct{}{}
+	h.places.free <- struct{}{}
 	if status, _ := s.post(t, "/webhooks/scan", `{"n":2}`, headerKey, apiKey); status != 429 {
 		t.Errorf("one more: %d", status)
 	}
-	<-h.slots
+	<-h.places.free
 	if status, _ := s.post(t, "/webhooks/scan", `{"n":3}`, headerKey, apiKey); status != 202 {
 		t.Errorf("a place is free again: %d", status)
+	}
+}
+
+// Whether a delivery is signed shows only when its body is there, so anybody can begin one.
+func TestStrangersWhoTrickleKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	h := s.hooks.hooks["edr"]
+	answers := make(chan string, HookConcurrent)
+	for range HookConcurrent {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /webhooks/edr HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n%s: x\r\n%s: %d\r\n%s: v1,x\r\n\r\n{",
+			headerID, headerTimestamp, time.Now().Unix(), headerSignature)
+		go func() {
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			answers <- line
+		}()
+	}
+	trickling := func() (n int) {
+		h.places.mu.Lock()
+		defer h.places.mu.Unlock()
+		return len(h.places.reading)
+	}
+	for trickling() < HookConcurrent {
+		time.Sleep(time.Millisecond)
+	}
+	body := `{"id":"i1"}`
+	if status, _ := s.post(t, "/webhooks/edr", body, signature(newKey, "d1", body, time.Now())...); status != 429 {
+		t.Errorf("while all bodies are young: %d, want 429", status)
+	}
+	h.places.mu.Lock()
+	for r := range h.places.reading {
+		r.since = r.since.Add(-SlowAfter)
+	}
+	h.places.mu.Unlock()
+	for n := range HookConcurrent {
+		id := fmt.Sprintf("d%d", n+1)
+		if status, answer := s.post(t, "/webhooks/edr", body, signature(newKey, id, body, time.Now())...); status != 202 {
+			t.Errorf("delivery %s: %d %s, want a place", id, status, answer)
+		}
+	}
+	if line := <-answers; !strings.Contains(line, "408") {
+		t.Errorf("the slow sender that gave way was answered %q, want 408", line)
+	}
+	if n := trickling(); n != HookConcurrent-1 {
+		t.Errorf("%d slow senders are left, want all but the one that had to give way", n)
 	}
 }
 

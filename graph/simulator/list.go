@@ -152,7 +152,18 @@ func (o listOptions) choose(rows []*entry) []*entry {
 	}
 	newestFirst(rows)
 	if o.order != nil {
-		slices.SortStableFunc(rows, func(a, b *entry) int { return o.order.Compare(a.doc, b.doc) })
+		type placed struct {
+			*entry
+			place odata.Place
+		}
+		places := make([]placed, len(rows))
+		for i, e := range rows {
+			places[i] = placed{e, o.order.Place(e.doc)}
+		}
+		slices.SortStableFunc(places, func(a, b placed) int { return o.order.ComparePlaces(a.place, b.place) })
+		for i, p := range places {
+			rows[i] = p.entry
+		}
 	}
 	return rows
 }

@@ -13,6 +13,22 @@ type entry struct {
 	doc       Document
 	seq       int       // order of arrival, the last resort of sorting
 	visibleAt time.Time // zero: at once
+	created   stamp     // the document's createdDateTime, which every list is ordered by
+}
+
+// stamp is a time with the text that it was read from: reading it again for every page of a list of
+// 100,000 costs more than all else.
+type stamp struct {
+	text string
+	at   time.Time
+}
+
+// createdAt is when the document says that it was created.
+func (e *entry) createdAt() time.Time {
+	if text := e.doc.text("createdDateTime"); text != e.created.text {
+		e.created = stamp{text, e.doc.at("createdDateTime")}
+	}
+	return e.created.at
 }
 
 // later is a change the service makes by itself at a known time: evidence filled in, an incident joined.
@@ -103,7 +119,7 @@ func newestFirst(rows []*entry) {
 	}
 	keys := make([]keyed, len(rows))
 	for i, e := range rows {
-		keys[i] = keyed{e, e.doc.at("createdDateTime")}
+		keys[i] = keyed{e, e.createdAt()}
 	}
 	slices.SortFunc(keys, func(a, b keyed) int {
 		return cmp.Or(b.created.Compare(a.created), cmp.Compare(b.seq, a.seq))

@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/meter":     {},
 	"internal/mutant":    {},
 	"internal/record":    {},
+	"internal/stress":    {},
 	"internal/secret":    {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},

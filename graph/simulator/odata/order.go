@@ -3,6 +3,7 @@ package odata
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // MaxOrder is the number of properties $orderby may name.
@@ -45,9 +46,35 @@ func ParseOrder(s string) (Order, error) {
 }
 
 // Compare orders two documents; null comes first when ascending. Texts that are both times compare as times.
-func (o Order) Compare(a, b map[string]any) int {
-	for _, key := range o {
-		c := compareValues(walk(a, key.Path), walk(b, key.Path))
+func (o Order) Compare(a, b map[string]any) int { return o.ComparePlaces(o.Place(a), o.Place(b)) }
+
+// Place is where a document stands in an order. Who sorts many documents works it out once for each.
+type Place []sortKey
+
+type sortKey struct {
+	value  any
+	at     time.Time
+	isTime bool
+}
+
+// Place reads what the order looks at.
+func (o Order) Place(doc map[string]any) Place {
+	place := make(Place, len(o))
+	for i, key := range o {
+		k := sortKey{value: walk(doc, key.Path)}
+		if text, ok := k.value.(string); ok {
+			at, err := parseTime(text)
+			k.at, k.isTime = at, err == nil
+		}
+		place[i] = k
+	}
+	return place
+}
+
+// ComparePlaces is Compare of the documents that the places are of.
+func (o Order) ComparePlaces(a, b Place) int {
+	for i, key := range o {
+		c := a[i].compare(b[i])
 		if key.Descending {
 			c = -c
 		}
@@ -58,19 +85,13 @@ func (o Order) Compare(a, b map[string]any) int {
 	return 0
 }
 
-func compareValues(a, b any) int {
-	if a == nil || b == nil {
-		return rank(a != nil) - rank(b != nil)
+func (k sortKey) compare(other sortKey) int {
+	switch {
+	case k.value == nil || other.value == nil:
+		return rank(k.value != nil) - rank(other.value != nil)
+	case k.isTime && other.isTime:
+		return k.at.Compare(other.at)
 	}
-	x, okx := a.(string)
-	y, oky := b.(string)
-	if okx && oky {
-		s, errx := parseTime(x)
-		t, erry := parseTime(y)
-		if errx == nil && erry == nil {
-			return s.Compare(t)
-		}
-	}
-	c, _ := compare(a, b)
+	c, _ := compare(k.value, other.value)
 	return c
 }
