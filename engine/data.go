@@ -152,9 +152,13 @@ func decodeValue(raw json.RawMessage) (any, error) {
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		return nil, fmt.Errorf("recorded value can't be read: %w", err)
+		return nil, fmt.Errorf("%w: recorded value can't be read: %w", errNotFollowing, err)
 	}
-	return unmark(v)
+	v, err := unmark(v)
+	if err != nil {
+		return nil, fmt.Errorf("%w: recorded value can't be read: %w", errNotFollowing, err)
+	}
+	return v, nil
 }
 
 func unmark(v any) (any, error) {

@@ -186,6 +186,7 @@ func TestNoOrderOfFailuresLosesOrDoublesAnEffect(t *testing.T) {
 		"two parts":  "steps: [{action: test.both, with: {value: a, note: b}}]\n",
 		"in a row":   "steps: [{action: test.add, with: {value: a}}, {action: test.once, with: {value: b}}]\n",
 		"go on":      "steps: [{action: test.once, with: {value: a}, on_error: continue}, {action: test.add, with: {value: b}}]\n",
+		"handler":    "steps: [{action: test.put, with: {value: a}, on_error: [{action: test.add, with: {value: b}}, {action: test.once, with: {value: c}}]}]\n",
 		"concurrent": "steps: [{foreach: '[1, 2]', as: n, concurrency: 2, do: [{action: test.once, with: {value: a}}]}]\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,7 +235,8 @@ func generated(t *rapid.T) string {
 			case "set":
 				fmt.Fprintf(&b, "%s- {if: alert.severity == \"low\", action: test.read, with: {value: v%d}}\n", indent, id)
 			case "handled":
-				fmt.Fprintf(&b, "%s- {action: test.once, with: {value: v%d}, on_error: continue}\n", indent, id)
+				fmt.Fprintf(&b, "%s- {action: test.once, with: {value: v%d}, on_error: %s}\n", indent, id,
+					rapid.SampledFrom([]string{"continue", fmt.Sprintf("[{action: test.add, with: {value: h%d}}]", id)}).Draw(t, "onError"))
 			case "both":
 				fmt.Fprintf(&b, "%s- {action: test.both, with: {value: v%d, note: n}}\n", indent, id)
 			default:

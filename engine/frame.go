@@ -145,6 +145,7 @@ func (f *frame) work(m *Machine) {
 // finish ends the body with a result. A failure goes to on_error first.
 func (f *frame) finish(r result) {
 	f.out, f.stage = r, finished
+	f.act = nil // while on_error is in progress, nothing of the body is in the air
 	if !r.bad() {
 		return
 	}

@@ -17,8 +17,9 @@ import (
 var recorded = []string{
 	"steps: [{action: test.once, with: {value: a}}, {action: test.add, with: {value: b}}]\n",
 	"steps: [{action: test.both, with: {value: a, note: b}}, {action: test.put, with: {value: c}, on_error: continue}]\n",
-	"vars: {who: \"${{ alert.title }}\", when: \"${{ now() }}\"}\nsteps:\n  - foreach: '[1, 2, 3]'\n    as: n\n    concurrency: 2\n    do: [{action: test.once, with: {value: a}}, {set: {who: \"${{ n }}\"}}]\n",
-	"steps:\n  - if: alert.severity == \"low\"\n    then:\n      - {id: one, action: test.read, with: {value: a}, on_error: [{action: test.add, with: {value: b}}]}\n    else: [{stop: no}]\n  - {if: 'steps.one.status == \"ok\"', fail: \"it was ${{ steps.one.output.value }}\"}\n",
+	"vars: {who: \"${{ alert.title }}\", when: \"${{ now() }}\"}\nsteps:\n  - foreach: '[1, 2, 3]'\n    as: n\n    do: [{action: test.once, with: {value: a}}, {set: {who: \"${{ n }}\"}}]\n",
+	"steps:\n  - if: alert.severity == \"low\"\n    then:\n      - {id: one, action: test.read, with: {value: a}, on_error: [{action: test.add, with: {value: b}}]}\n    else: [{stop: done}]\n  - {if: 'steps.one.status == \"ok\"', fail: \"it was ${{ steps.one.output.value }}\"}\n",
+	"steps:\n  - foreach: '[1, 2, 3]'\n    as: n\n    concurrency: 2\n    do: [{action: test.add, with: {value: a}}]\n",
 	"mode: shadow\nsteps: [{action: test.both, with: {value: a, note: b}}, {action: test.read, with: {value: c}}]\n",
 }
 

@@ -218,6 +218,7 @@ func (m *Machine) apply(e Entry) error {
 
 func (m *Machine) fold(e Entry) error {
 	switch {
+	case e.Path != "": // of a step: below
 	case e.Kind == Ended:
 		end, err := decodeData[EndedData](e)
 		if err == nil && !end.State.Final() {
