@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/meter":     {},
 	"internal/mutant":    {},
 	"internal/record":    {},
+	"internal/powerloss": {},
 	"internal/stress":    {},
 	"internal/secret":    {},
 	"internal/guard":     {},
