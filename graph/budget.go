@@ -177,7 +177,7 @@ func (g *gate) throttle(after time.Duration, sent time.Time) time.Duration {
 		if g.paused.IsZero() || sent.After(g.paused) {
 			g.strikes++
 		}
-		after = backoff(max(g.strikes, 1))
+		after = backoff(g.stats.Class, max(g.strikes, 1), now)
 	}
 	after = min(after, MaxRetryAfter)
 	if until := now.Add(after); until.After(g.until) {
@@ -229,11 +229,13 @@ func (g *gate) snapshot() Stats {
 	return s
 }
 
-// backoff is the pause before the n-th strike: 1-2 s, 2-4 s, 4-8 s and so on.
-func backoff(strike int) time.Duration {
+// backoff is the pause before the n-th strike: 1-2 s, 2-4 s, 4-8 s and so on. What is added comes from
+// the moment: as good as chance between processes, and the same again where time is simulated.
+func backoff(class Class, strike int, now time.Time) time.Duration {
 	base := time.Second << min(strike-1, 10)
 	base = min(base, MaxBackoff/2)
-	return base + rand.N(base)
+	rng := rand.New(rand.NewPCG(uint64(now.UnixNano()), uint64(len(class))))
+	return base + time.Duration(rng.Int64N(int64(base)))
 }
 
 // beyond says that the caller will have given up by then.

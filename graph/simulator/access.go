@@ -24,7 +24,7 @@ func (s *Server) Incidents() []Document { return s.copies(s.store.incidents) }
 func (s *Server) copyOf(from map[string]*entry, id string) Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.store.settle(time.Now())
+	s.store.settle(s.now())
 	if e := from[id]; e != nil {
 		return e.doc.clone()
 	}
@@ -34,7 +34,7 @@ func (s *Server) copyOf(from map[string]*entry, id string) Document {
 func (s *Server) copies(from map[string]*entry) []Document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	s.store.settle(now)
 	rows := shown(from, now)
 	newestFirst(rows)
@@ -80,7 +80,7 @@ func (s *Server) AddLate(a Arrival, docs ...Document) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	s.store.settle(now)
 	at := now.Add(a.Visible)
 	for _, doc := range sorted.Incidents {
@@ -118,7 +118,7 @@ type arrival struct{ visible, evidence time.Time }
 // there at once, since an export is usually older, and a simulated clock may stand anywhere. An incident
 // appears with the first of its alerts.
 func (s *Server) fill(docs Documents, generated bool) error {
-	now := time.Now()
+	now := s.now()
 	alerts, arrivals := make([]Document, len(docs.Alerts)), make([]arrival, len(docs.Alerts))
 	first := map[string]time.Time{}
 	for i, doc := range docs.Alerts {
@@ -214,7 +214,7 @@ func (s *Server) Touch(id string, fields Document, by string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	s.store.settle(now)
 	e := s.store.alerts[id]
 	if e == nil {
@@ -237,7 +237,7 @@ func (s *Server) Touch(id string, fields Document, by string) error {
 func (s *Server) Comment(id, text, by string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	s.store.settle(now)
 	e := s.store.alerts[id]
 	if e == nil {

@@ -10,8 +10,8 @@
 //   - The effect log is the truth. Each change asked for through the API is performed and written down under one
 //     lock, before its answer leaves; a lost answer (a [Fault] with When "after") never loses the line.
 //   - Nothing happens behind the caller's back. There is no background goroutine: late alerts, late evidence
-//     and expiring tokens are worked out when a request arrives, from time.Now, which is why the simulator also
-//     runs inside a testing/synctest bubble through [Server.Transport].
+//     and expiring tokens are worked out when a request arrives, from time.Now and [Server.SetClock], which is why
+//     the simulator also runs inside a testing/synctest bubble through [Server.Transport].
 //   - The same seed and start give the same documents.
 //
 // Resources are rows of one table of routes (routes.go): a method, a path, the roles that may call it and a

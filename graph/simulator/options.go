@@ -75,6 +75,9 @@ type Options struct {
 	PageSize  int // rows of a page when $top is absent
 	Behaviour Behaviour
 	Faults    []Fault
+	// Chance, if set, may let a fault strike a request that none of the list struck; nil: no fault. It is asked
+	// while the server is locked, so it must not call it.
+	Chance func(method, path string) *Fault
 
 	Tenant        string
 	Clients       []Client // none: DefaultClient with DefaultSecret

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,7 +30,8 @@ type Server struct {
 	routes            []route
 	alerts, incidents *resource
 
-	mu        sync.Mutex // guards what follows
+	clock     atomic.Int64 // how far the service's clock is ahead of ours, in nanoseconds
+	mu        sync.Mutex   // guards what follows
 	store     *store
 	effects   effectLog
 	others    []Other
@@ -95,6 +97,15 @@ func (s *Server) Inject(faults ...Fault) error {
 	}
 	return nil
 }
+
+// SetClock puts the service's clock ahead of ours, or behind it if ahead is negative: what it stamps, when tokens
+// expire, and when late documents appear. It may be set again at any time. Delays of faults are no matter of it.
+func (s *Server) SetClock(ahead time.Duration) { s.clock.Store(int64(ahead)) }
+
+// Now is the time on the service's clock.
+func (s *Server) Now() time.Time { return s.now() }
+
+func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.clock.Load())) }
 
 // Requests returns the latest calls, oldest first; at most ten thousand are remembered.
 func (s *Server) Requests() []Request {
@@ -164,7 +175,7 @@ func (s *Server) serve(r *http.Request) (rep reply, dropped bool) {
 func (s *Server) begin(r *http.Request) (*exchange, *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := &exchange{s: s, r: r, now: time.Now(), requestID: s.uuid(), path: r.URL.Path}
+	x := &exchange{s: s, r: r, now: s.now(), requestID: s.uuid(), path: r.URL.Path}
 	if rest, ok := cutPrefixFold(r.URL.Path, versionPrefix); ok {
 		x.graph, x.path = true, rest
 	} else if _, beta := cutPrefixFold(r.URL.Path, "/beta/"); beta {
@@ -183,6 +194,9 @@ func (s *Server) begin(r *http.Request) (*exchange, *Fault) {
 		if f.strike(r.Method, r.URL.Path, query, struck != nil) {
 			struck = &f.Fault
 		}
+	}
+	if struck == nil && s.opts.Chance != nil {
+		struck = s.opts.Chance(r.Method, r.URL.Path)
 	}
 	return x, struck
 }
@@ -208,7 +222,7 @@ func (s *Server) record(x *exchange, rep reply, dropped, faulted bool) {
 func (s *Server) work(x *exchange) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.now = time.Now()
+	x.now = s.now()
 	s.store.settle(x.now)
 	rep, err := x.dispatch()
 	if err != nil {
