@@ -17,7 +17,7 @@ type Sight struct {
 func (s *Server) Sights() []Sight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	s.store.settle(now)
 	var all []Sight
 	for resource, from := range map[string]map[string]*entry{"alerts": s.store.alerts, "incidents": s.store.incidents} {
