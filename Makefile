@@ -40,6 +40,10 @@ stress: ## the daemon under more than it can do at once: 100,000 alerts, floods,
 powerloss: ## cut the power beneath the journal at many moments and look at what is left; bad disks
 	PLAYBOOKD_CUTS=$${PLAYBOOKD_CUTS:-600} PLAYBOOKD_POWER_CUTS=$${PLAYBOOKD_POWER_CUTS:-25} $(GO) test ./internal/powerloss -count=1 -timeout 20m -v
 
+soak: ## weeks of simulated time, several seeds: PLAYBOOKD_SOAK_SEEDS=1,2,3 PLAYBOOKD_SOAK_DAYS=30
+	PLAYBOOKD_SOAK_SEEDS=$${PLAYBOOKD_SOAK_SEEDS:-1,2,3} PLAYBOOKD_SOAK_DAYS=$${PLAYBOOKD_SOAK_DAYS:-30} \
+		$(GO) test ./internal/soak -count=1 -timeout 60m -v
+
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
@@ -54,4 +58,4 @@ bench: ## what a run costs, beside a minimal program by hand; then the benchmark
 
 check: vet lint test generated ## what a change should pass before it is shown
 
-.PHONY: help test race vet lint generate generated kill seeds stress powerloss fuzz bench check
+.PHONY: help test race vet lint generate generated kill seeds stress powerloss soak fuzz bench check

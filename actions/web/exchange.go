@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -74,8 +75,10 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	if len(r.Body) > MaxBody {
 		return Answer{}, actions.Failf(CodeTooLarge, "the request has %d bytes: at most %d are sent", len(r.Body), MaxBody)
 	}
-	var sent atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+	var asked, sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) }, WroteHeaders: func() { sent.Store(true) },
+	})
 	req, err := r.build(ctx)
 	if err != nil {
 		return Answer{}, actions.Failf(actions.CodeInput, "%s", scrub.Scrub(withoutURL(err).Error()))
@@ -86,9 +89,12 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 		changing.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		client = &changing
 	}
+	if err := ctx.Err(); err != nil {
+		return Answer{}, scrubbed(scrub, failure(err, false)) // here nothing can have left
+	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return Answer{}, scrubbed(scrub, failure(err, sent.Load() && r.Effect != actions.Reads))
+		return Answer{}, scrubbed(scrub, failure(err, r.Effect != actions.Reads && (sent.Load() || !asked.Load() && !unconnected(err))))
 	}
 	defer resp.Body.Close()
 	answer, err := read(resp, scrub)
@@ -209,6 +215,13 @@ func failure(err error, unknown bool) *actions.Fault {
 		f.Code, f.Message = actions.CodeTimeout, "no answer in time"
 	}
 	return f
+}
+
+// unconnected recognises an error from before there was a connection. A transport that says nothing
+// of its connections, because it has none or another one is laid around it, counts as having sent.
+func unconnected(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // withoutURL takes off the layer in which net/http repeats the address: it may hold a token.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -97,5 +98,21 @@ func TestAnAnswerThatBreaksOffFailsAReadAndNotAChange(t *testing.T) {
 	a, err := Exchange(t.Context(), srv.Client(), Request{Method: "POST", URL: srv.URL, Effect: actions.Once})
 	if err != nil || !a.Truncated || string(a.Body) != "half" {
 		t.Errorf("a change: %+v, %v", a, err)
+	}
+}
+
+// silent is a transport that is laid around another one, or has no connections at all: it tells
+// nothing of what it does.
+type silent struct{}
+
+func (silent) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("the answer was lost")
+}
+
+func TestATransportThatTellsNothingCountsAsHavingSent(t *testing.T) {
+	t.Parallel()
+	_, err := Exchange(t.Context(), &http.Client{Transport: silent{}}, Request{Method: "POST", URL: "https://contoso.example", Effect: actions.Once})
+	if f := actions.FaultOf(err); err == nil || !f.Unknown {
+		t.Errorf("got %v, want an outcome that nobody knows", err)
 	}
 }

@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"internal/powerloss": {},
 	"internal/stress":    {},
 	"internal/secret":    {},
+	"internal/soak":      {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},
 	"internal/invariant": {"engine", "engine/memory", "store", "triggers", "playbooks", "playbooks/expression", "actions", "actions/builtin", "graph/simulator"},

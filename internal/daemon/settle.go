@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 
 // Database is the path of the journal's file.
 func (d *Daemon) Database() string { return filepath.Join(d.c.Data, DatabaseName) }
+
+// Webhooks is what the listener serves below [triggers.WebhookPrefix], for those who leave it out.
+func (d *Daemon) Webhooks() http.Handler { return d.webhooks }
 
 // PollNow makes every poller look at once.
 func (d *Daemon) PollNow() {

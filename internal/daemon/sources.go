@@ -203,6 +203,17 @@ func (d *Daemon) readyChecks() []server.Check {
 	return checks
 }
 
+// Unready says what readiness complains about now, by the name of the check.
+func (d *Daemon) Unready(ctx context.Context) map[string]error {
+	wrong := map[string]error{}
+	for _, c := range d.readyChecks() {
+		if err := c.Func(ctx); err != nil {
+			wrong[c.Name] = err
+		}
+	}
+	return wrong
+}
+
 // namedParked is how many parked runs readiness names.
 const namedParked = 3
 
