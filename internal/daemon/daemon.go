@@ -45,6 +45,7 @@ const DatabaseName = "playbookd.db"
 const (
 	ReloadEvery = 30 * time.Second // looks whether a file changed
 	PruneEvery  = time.Hour
+	PruneFirst  = time.Minute      // after the start, for a daemon that is restarted more often than that
 	PruneBatch  = 500              // runs deleted before the next look at the clock
 	StopGrace   = 10 * time.Second // for requests that have begun when the daemon stops
 )
@@ -259,7 +260,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // chores keeps files fresh and the journal small.
 func (d *Daemon) chores(ctx context.Context) {
-	reload, prune := time.NewTicker(ReloadEvery), time.NewTicker(PruneEvery)
+	reload, prune := time.NewTicker(ReloadEvery), time.NewTimer(PruneFirst)
 	defer reload.Stop()
 	defer prune.Stop()
 	for {
@@ -271,12 +272,14 @@ func (d *Daemon) chores(ctx context.Context) {
 				_ = d.Reload() // it has said what is wrong
 			}
 		case <-prune.C:
-			d.prune(ctx)
+			d.Prune(ctx)
+			prune.Reset(PruneEvery)
 		}
 	}
 }
 
-func (d *Daemon) prune(ctx context.Context) {
+// Prune deletes what is older than the retention. The daemon does it by itself every hour.
+func (d *Daemon) Prune(ctx context.Context) {
 	before := time.Now().Add(-d.c.Retention)
 	for ctx.Err() == nil {
 		pruned, err := d.db.Prune(ctx, before, PruneBatch)

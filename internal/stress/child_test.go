@@ -52,7 +52,7 @@ type sample struct {
 }
 
 // serve runs the daemon until its standard input ends or SIGTERM comes. A line on standard input
-// makes it poll.
+// makes it poll, or delete what is old.
 func serve(file string) error {
 	c, findings := config.Load(file)
 	if err := findings.Err(); err != nil {
@@ -70,6 +70,10 @@ func serve(file string) error {
 	defer cancel()
 	go func() {
 		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			if in.Text() == "prune" {
+				d.Prune(ctx)
+				continue
+			}
 			d.PollNow()
 		}
 		cancel()

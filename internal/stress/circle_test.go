@@ -121,6 +121,7 @@ func TestPlaybooksThatStartThemselvesOrEachOtherStopAtTheCeilingAndSaySo(t *test
 	if n := len(s.of(r, "detour")[engine.Parked]); n != len(held) {
 		t.Errorf("%d runs are held after one of %d was released and started another", n, len(held))
 	}
+	s.sound(r)
 	s.decided(r, 4)
 	record.Keep(t, record.Suite{Name: "stress-circle", Run: "go test ./internal/stress",
 		Tries:  "Lets two playbooks undo each other's change, and one start itself through another system, over a restart.",

@@ -148,6 +148,7 @@ func TestEveryDeliveryOfAFloodIsInTheJournalOnceOrTheSenderWasToldOtherwise(t *t
 	p.until("every run has ended", func() bool { c := s.counts(r); return c[engine.Ready]+c[engine.Waiting] == 0 })
 	p.stop()
 	peak := p.bounded("flood")
+	s.sound(r)
 	f.check(t, s)
 	t.Logf("answers %v; %d slow senders had a place and %d were told to come back; %d polls meanwhile", f.statuses, held.Load(), cut.Load(), polled)
 	record.Keep(t, record.Suite{Name: "stress-flood", Run: "make stress",

@@ -208,6 +208,9 @@ func (p *process) poll() {
 	}
 }
 
+// prune makes the daemon delete what is old.
+func (p *process) prune() { _, _ = io.WriteString(p.in, "prune\n") }
+
 // stop ends the daemon in order.
 func (p *process) stop() {
 	p.t.Helper()
@@ -254,8 +257,8 @@ func (p *process) bounded(what string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	const mib = 1 << 20
-	p.t.Logf("%s: resident %d MiB at rest, %d at most; heap %d at most; %d runs at once at most; listening after %v",
-		what, p.rest/mib, p.last.Resident/mib, p.heap/mib, p.last.Active, p.ready.Round(time.Millisecond))
+	p.t.Logf("%s: resident %d MiB at rest, %d at most; heap %d at most; %d runs at once at most; listening after %v; %d runs ended in %v",
+		what, p.rest/mib, p.last.Resident/mib, p.heap/mib, p.last.Active, p.ready.Round(time.Millisecond), p.last.Ended, time.Since(p.since).Round(100*time.Millisecond))
 	if growth := p.last.Resident - p.rest; growth > MaxGrowth {
 		p.t.Errorf("%s: memory grew by %d MiB, want at most %d", what, growth/mib, MaxGrowth/mib)
 	}

@@ -88,6 +88,7 @@ func TestAHundredThousandAlertsInOneWindowAreAllAdmittedAndDecided(t *testing.T)
 	if a := p.sample().Active; a > engine.DefaultWorkers {
 		t.Errorf("%d runs were in progress at once, want at most %d", a, engine.DefaultWorkers)
 	}
+	s.sound(r)
 	events := s.decided(r, 2)
 	if events < n {
 		t.Errorf("%d events, want at least %d", events, n)
