@@ -112,12 +112,16 @@ func open(ctx context.Context, path string, o Options) (_ *DB, err error) {
 	if err := prepare(ctx, conn, path, o); err != nil {
 		return nil, err
 	}
+	writing, err := newDirect(conn)
+	if err != nil {
+		return nil, err
+	}
 	reader := newReader(path, o.Readers)
 	if err := reader.pool.PingContext(ctx); err != nil {
 		_ = reader.pool.Close()
 		return nil, err
 	}
-	return &DB{Reader: reader, pool: pool, writer: startWriter(conn, path)}, nil
+	return &DB{Reader: reader, pool: pool, writer: startWriter(writing, path)}, nil
 }
 
 // prepare brings the file into the state in which it is used.
@@ -208,11 +212,13 @@ func (db *DB) Close() (err error) {
 	return err
 }
 
+const sqlFold = `PRAGMA wal_checkpoint(TRUNCATE)`
+
 func (db *DB) shut() error {
 	db.writer.stop()
 	errs := []error{db.Reader.Close()}
 	// Best effort: what a reader of another process keeps in the log stays there and is safe.
-	_, err := db.writer.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	_, err := db.writer.exec(sqlFold)
 	errs = append(errs, err, db.writer.close(), db.pool.Close(), db.lock.Close())
 	return explain(db.path, errors.Join(errs...))
 }

@@ -132,20 +132,13 @@ func plan(t *testing.T, db *DB, query string) []string {
 			}
 			highest = max(highest, n)
 		}
-		rows, err := v.conn.QueryContext(v.ctx, "EXPLAIN QUERY PLAN "+query, args[:highest]...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
+		return v.query(v.ctx, "EXPLAIN QUERY PLAN "+query, args[:highest], func(r row) error {
 			var id, parent, unused int
 			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				return err
-			}
+			err := r.Scan(&id, &parent, &unused, &detail)
 			steps = append(steps, detail)
-		}
-		return rows.Err()
+			return err
+		})
 	})
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)

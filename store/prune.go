@@ -237,50 +237,22 @@ func (p *pruning) rest(ctx context.Context, _ int) error {
 }
 
 // unusedDocuments finds documents that no run needs and that nobody counts on.
-func (t *tx) unusedDocuments() ([]int64, error) {
-	s, err := t.statement(sqlUnusedDocuments)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(t.ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []int64
-	for rows.Next() {
+func (t *tx) unusedDocuments() (list []int64, err error) {
+	err = t.query(context.Background(), sqlUnusedDocuments, nil, func(r row) error {
 		var n int64
 		var digest string
-		if err := rows.Scan(&n, &digest); err != nil {
-			return nil, err
-		}
-		if !t.w.known.handed[digest] {
+		err := r.Scan(&n, &digest)
+		if err == nil && !t.w.known.handed[digest] {
 			list = append(list, n)
 		}
-	}
-	return list, rows.Err()
+		return err
+	})
+	return list, err
 }
 
 func readNumber(row scanner) (n int64, err error) { return n, row.Scan(&n) }
 
 // numbers reads a column of row numbers.
 func (t *tx) numbers(query string, args ...any) ([]int64, error) {
-	s, err := t.statement(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(t.ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []int64
-	for rows.Next() {
-		n, err := readNumber(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, n)
-	}
-	return list, rows.Err()
+	return rowsOf(context.Background(), t.direct, query, args, readNumber)
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,11 +18,8 @@ type Reader struct {
 	once sync.Once
 }
 
-// session is a connection with its prepared statements. It is opened when it is first used.
-type session struct {
-	conn       *sql.Conn
-	statements map[string]*sql.Stmt
-}
+// session is a connection, opened when it is first used.
+type session struct{ *direct }
 
 func newReader(path string, sessions int) *Reader {
 	r := &Reader{
@@ -51,20 +47,31 @@ func (r *Reader) Close() error {
 }
 
 func (s *session) close() error {
-	var errs []error
-	for _, prepared := range s.statements {
-		errs = append(errs, prepared.Close())
+	if s.direct == nil {
+		return nil
 	}
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
+	err := s.direct.close()
+	s.direct = nil
+	return err
+}
+
+// open takes a connection for the session.
+func (s *session) open(ctx context.Context, pool *sql.DB) error {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
 	}
-	s.conn, s.statements = nil, nil
-	return errors.Join(errs...)
+	d, err := newDirect(conn)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	s.direct = d
+	return nil
 }
 
 // view is one look at the database, in which all reads see the same state.
 type view struct {
-	*session
+	*direct
 	ctx context.Context
 }
 
@@ -93,23 +100,20 @@ func (r *Reader) look(ctx context.Context, f func(*view) error) error {
 const sqlRead = `BEGIN`
 
 func (r *Reader) lookWith(ctx context.Context, s *session, f func(*view) error) (err error) {
-	if s.conn == nil {
-		if s.conn, err = r.pool.Conn(ctx); err != nil {
-			s.conn = nil
+	if s.direct == nil {
+		if err := s.open(ctx, r.pool); err != nil {
 			return err
 		}
-		s.statements = map[string]*sql.Stmt{}
 	}
-	v := &view{session: s, ctx: ctx}
-	if err := v.exec(ctx, sqlRead); err != nil {
+	v := &view{direct: s.direct, ctx: ctx}
+	if _, err := v.exec(sqlRead); err != nil {
 		return err
 	}
 	err = f(v)
 	// Also for those who have given up: the connection is for the next one.
-	if end := v.exec(context.WithoutCancel(ctx), sqlRollback); end != nil {
-		// Nobody knows what state it is in: it must not go back to the pool.
-		_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
-		_ = s.close() // says only that the connection is gone
+	if _, end := v.exec(sqlRollback); end != nil {
+		_ = s.drop() // what did not end well is told already
+		s.direct = nil
 		return errors.Join(err, end)
 	}
 	if ctx.Err() != nil && err != nil {
@@ -118,38 +122,9 @@ func (r *Reader) lookWith(ctx context.Context, s *session, f func(*view) error) 
 	return err
 }
 
-func (v *view) exec(ctx context.Context, query string) error {
-	s, err := v.statement(query)
-	if err == nil {
-		_, err = s.ExecContext(ctx)
-	}
-	return err
-}
-
-// statement prepares each text once. Texts are made of constants, so there are few.
-func (v *view) statement(query string) (*sql.Stmt, error) {
-	if s, ok := v.statements[query]; ok {
-		return s, nil
-	}
-	s, err := v.conn.PrepareContext(v.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	v.statements[query] = s
-	return s, nil
-}
-
 // get reads one row. Without one it reports false.
 func (v *view) get(query string, args []any, dest ...any) (bool, error) {
-	s, err := v.statement(query)
-	if err != nil {
-		return false, err
-	}
-	err = s.QueryRowContext(v.ctx, args...).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
+	return v.direct.get(v.ctx, query, args, dest...)
 }
 
 // scanner is a row that can be read.
@@ -157,24 +132,20 @@ type scanner interface{ Scan(dest ...any) error }
 
 // collect reads all rows of a query.
 func collect[T any](v *view, query string, args []any, read func(scanner) (T, error)) ([]T, error) {
-	s, err := v.statement(query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(v.ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+	return rowsOf(v.ctx, v.direct, query, args, read)
+}
+
+func rowsOf[T any](ctx context.Context, d *direct, query string, args []any, read func(scanner) (T, error)) ([]T, error) {
 	var list []T
-	for rows.Next() {
-		item, err := read(rows)
-		if err != nil {
-			return nil, err
-		}
+	err := d.query(ctx, query, args, func(r row) error {
+		item, err := read(r)
 		list = append(list, item)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return list, rows.Err()
+	return list, nil
 }
 
 const sqlBlob = `SELECT content FROM blobs WHERE n = ?1`

@@ -2,13 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 )
 
 // MaxGroup is how many writes share one commit. Larger groups gain nothing more, and everybody
@@ -17,16 +14,15 @@ const MaxGroup = 128
 
 // writer owns the one connection that writes. Everything below run happens on its goroutine.
 type writer struct {
+	*direct
 	path  string
-	conn  *sql.Conn
 	queue chan *work // unbuffered: who waits here can still give up
 	quit  chan struct{}
 	done  chan struct{}
 	once  sync.Once
 
-	statements map[string]*sql.Stmt
-	known      known
-	stats      stats
+	known known
+	stats stats
 }
 
 // work is one write: a function that runs within its own savepoint.
@@ -38,15 +34,15 @@ type work struct {
 
 // tx is what a write sees of the transaction.
 type tx struct {
-	w   *writer
-	ctx context.Context
+	*direct
+	w *writer
 }
 
-func startWriter(conn *sql.Conn, path string) *writer {
+func startWriter(conn *direct, path string) *writer {
 	w := &writer{
-		path: path, conn: conn, queue: make(chan *work),
+		direct: conn, path: path, queue: make(chan *work),
 		quit: make(chan struct{}), done: make(chan struct{}),
-		statements: map[string]*sql.Stmt{}, known: newKnown(), stats: newStats(),
+		known: newKnown(), stats: newStats(),
 	}
 	go w.run()
 	return w
@@ -122,8 +118,7 @@ func (w *writer) serve(group []*work) {
 
 // commit runs a group in one transaction. The error is that of the whole group.
 func (w *writer) commit(group []*work) error {
-	// Not the context of any caller: what has begun is brought to its end.
-	t := &tx{w: w, ctx: context.Background()}
+	t := &tx{direct: w.direct, w: w}
 	if _, err := t.exec(sqlBegin); err != nil {
 		return err
 	}
@@ -180,15 +175,7 @@ func (w *writer) abandon(t *tx, cause error) error {
 
 // dead says that no transaction is open any more: a full disk or an I/O error can make SQLite
 // undo all of it, not only the statement that failed.
-func (w *writer) dead() bool {
-	dead := false
-	err := w.conn.Raw(func(c any) error {
-		conn, ok := c.(*sqlite3.SQLiteConn)
-		dead = !ok || conn.AutoCommit()
-		return nil
-	})
-	return err != nil || dead
-}
+func (w *writer) dead() bool { return w.conn.AutoCommit() }
 
 // stop lets the group under way end and answers everybody else with ErrClosed.
 func (w *writer) stop() {
@@ -197,54 +184,9 @@ func (w *writer) stop() {
 }
 
 // close gives the connection back. The goroutine has ended.
-func (w *writer) close() error {
-	var errs []error
-	for _, s := range w.statements {
-		errs = append(errs, s.Close())
-	}
-	clear(w.statements)
-	return errors.Join(append(errs, w.conn.Close())...)
-}
-
-// statement prepares each text once. All texts are constants, so there are few.
-func (t *tx) statement(query string) (*sql.Stmt, error) {
-	if s, ok := t.w.statements[query]; ok {
-		return s, nil
-	}
-	s, err := t.w.conn.PrepareContext(t.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	t.w.statements[query] = s
-	return s, nil
-}
-
-func (t *tx) exec(query string, args ...any) (sql.Result, error) {
-	s, err := t.statement(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(t.ctx, args...)
-}
-
-// insert adds a row and tells its number.
-func (t *tx) insert(query string, args ...any) (int64, error) {
-	res, err := t.exec(query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.LastInsertId()
-}
+func (w *writer) close() error { return w.direct.close() }
 
 // get reads one row. Without one it reports false.
 func (t *tx) get(query string, args []any, dest ...any) (bool, error) {
-	s, err := t.statement(query)
-	if err != nil {
-		return false, err
-	}
-	err = s.QueryRowContext(t.ctx, args...).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil, err
+	return t.direct.get(context.Background(), query, args, dest...)
 }
