@@ -165,6 +165,7 @@ func ofTheDaemon() []limits {
 			{"workers", config.MaxWorkers},
 			{"shortest retention", config.MinRetention},
 			{"time for attempts in flight when it stops", engine.Grace},
+			{"longest pause between tries to record an outcome", engine.KeepPause},
 			{"live runs of one playbook for one object, if the configuration does not say", engine.CeilingRuns},
 			{"time within which they are counted, if the configuration does not say", engine.CeilingWithin},
 			{"live runs of one playbook for one object", config.MaxCeiling},

@@ -199,7 +199,7 @@ func (l *dispatcher) putBack(d *driver) {
 	for _, a := range d.decision.Invoke {
 		d.refuse(a)
 	}
-	if err := d.append(l.ctx, Decision{Record: entries, State: Ready}); err != nil {
+	if err := d.keep(l.ctx, l.attempts, Decision{Record: entries, State: Ready}); err != nil {
 		l.e.log.Error("run was not put back: its first attempts count as cut off", "run", d.run.ID, "err", err)
 	}
 	l.e.taken(d.run.ID)

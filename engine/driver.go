@@ -67,13 +67,13 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 		case ctx.Err() != nil:
 			// Stopping: what was in the air is recorded, what comes next is for the next start.
 			dec = Decision{Record: entries, State: Ready}
-			err = d.append(ctx, dec)
+			err = d.record(ctx, attempts, dec, entries)
 		default:
 			if dec, err = d.next(entries); err != nil {
 				d.drain()
 				return d.park(ctx, err)
 			}
-			err = d.append(ctx, dec)
+			err = d.record(ctx, attempts, dec, entries)
 		}
 		if err != nil {
 			d.drain()
@@ -217,7 +217,16 @@ func (d *driver) rebuild(l Loaded) (m *Machine, err error) {
 	return Rebuild(p, l)
 }
 
-// append makes a decision's record durable.
+// record makes a decision's record durable. If there are outcomes in it, or attempts in the air
+// whose outcomes would follow it, it must not fail.
+func (d *driver) record(ctx, attempts context.Context, dec Decision, outcomes []Entry) error {
+	if len(outcomes) > 0 || d.flying > 0 {
+		return d.keep(ctx, attempts, dec)
+	}
+	return d.append(ctx, dec)
+}
+
+// append tries once to make a decision's record durable.
 func (d *driver) append(ctx context.Context, dec Decision) error {
 	now := time.Now().UTC()
 	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,

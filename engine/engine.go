@@ -65,6 +65,7 @@ type Engine struct {
 	fresh   chan *driver  // runs that Deliver started and hands to the loop with their worker
 	wake    chan struct{}
 	running atomic.Bool
+	keeping atomic.Int64 // runs with outcomes that the journal refuses
 
 	mu sync.Mutex
 	// compiled holds playbooks of earlier texts, for runs that started with them.

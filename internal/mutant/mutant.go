@@ -24,4 +24,6 @@ const (
 	RetryOnce   Name = "retry-once"   // a once-part whose answer was lost is repeated
 	SkipSync    Name = "skip-sync"    // commits are not synced to the disk
 	NoCeiling   Name = "no-ceiling"   // a playbook may start itself for ever
+	// an outcome that can't be recorded at once is given up
+	ForgetOutcome Name = "forget-outcome"
 )
