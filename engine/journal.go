@@ -34,8 +34,8 @@ type Journal interface {
 	// Append adds entries to a run's history and sets where the run stands.
 	Append(ctx context.Context, a Append) error
 
-	// Ready returns runs that have something to do at now, oldest first: those in state Ready,
-	// and those Waiting whose Wake is not after now. Of runs with the same playbook and
+	// Ready returns runs that have something to do at now, oldest first: the oldest in state Ready,
+	// and of those Waiting the ones whose Wake came first and is not after now. Of runs with the same playbook and
 	// concurrency key only the oldest that is not over is returned.
 	Ready(ctx context.Context, now time.Time, limit int) ([]Run, error)
 	// NextWake returns the earliest Wake of a waiting run; zero if there is none.

@@ -10,8 +10,12 @@ import (
 )
 
 const (
-	sqlReady = selectRuns + ` WHERE r.state = 'ready' AND r.blocked = 0 AND r.ended IS NULL
-		UNION ALL ` + selectRuns + ` WHERE r.state = 'waiting' AND r.blocked = 0 AND r.ended IS NULL AND r.wake <= ?1
+	// Each half is cut by itself, in the order of its index: of thousands that are due at once, as
+	// after a day without Graph, no more are looked at than are asked for.
+	sqlReady = `SELECT * FROM (` + selectRuns + ` WHERE r.state = 'ready' AND r.blocked = 0 AND r.ended IS NULL
+			ORDER BY r.n LIMIT ?2)
+		UNION ALL SELECT * FROM (` + selectRuns + ` WHERE r.state = 'waiting' AND r.blocked = 0 AND r.ended IS NULL AND r.wake <= ?1
+			ORDER BY r.wake, r.n LIMIT ?2)
 		ORDER BY 1 LIMIT ?2`
 	// Blocked runs and others apart, so that each minimum is the first entry of an index.
 	sqlNextWake = `SELECT min(wake) FROM (

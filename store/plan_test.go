@@ -174,6 +174,26 @@ func TestTheQueueIsReadFromItsHead(t *testing.T) {
 	}
 }
 
+// After a day without Graph thousands of runs are due at once. Sorting them all for each that is
+// started would take the square of their number.
+func TestReadySortsNoMoreThanItReturns(t *testing.T) {
+	t.Parallel()
+	inside := false // one of the halves, which is cut before it is sorted with the other
+	for _, step := range plan(t, newTest(t), sqlReady) {
+		switch {
+		case strings.HasPrefix(step, "CO-ROUTINE"):
+			inside = true
+		case strings.HasPrefix(step, "SCAN"):
+			inside = false
+		case inside && strings.Contains(step, "TEMP B-TREE"):
+			t.Errorf("all that is due is sorted: %s", step)
+		}
+	}
+	if n := strings.Count(sqlReady, "LIMIT"); n != 3 {
+		t.Errorf("%d limits, want one for each half and one for both", n)
+	}
+}
+
 func TestTheTestOfPlansNoticesAWalk(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)

@@ -40,6 +40,14 @@ func readying() map[string]func(*testing.T, world) {
 			same(t, "then", w.ready(at(10), 9), []engine.RunID{r.ID})
 			same(t, "after", w.ready(at(11), 9), []engine.RunID{r.ID})
 		},
+		"of more that are due than are asked for, those whose time came first": func(t *testing.T, w world) {
+			w.begin("e1", "triage", waiting(at(30)))
+			second := w.begin("e2", "triage", waiting(at(20)))
+			third := w.begin("e3", "triage", waiting(at(10)))
+			ready := w.begin("e4", "triage")
+			same(t, "two", w.ready(at(40), 2), []engine.RunID{second.ID, third.ID})
+			same(t, "three", w.ready(at(15), 3), []engine.RunID{third.ID, ready.ID})
+		},
 		"runs that are parked or over have nothing to do": func(t *testing.T, w world) {
 			for i, a := range []engine.Append{
 				{State: engine.Parked}, {State: engine.Succeeded, Ended: at(1)},

@@ -179,7 +179,7 @@ func (ad *admission) start(p engine.PlannedRun) error {
 	if err != nil {
 		return err
 	}
-	r := &run{Run: copyRun(p.Run), entries: copyEntries(p.Entries), writes: writes}
+	r := &run{Run: copyRun(p.Run), n: len(ad.runs), entries: copyEntries(p.Entries), writes: writes}
 	add(ad, &ad.runs, r)
 	add(ad, &ad.open, r)
 	put(ad, ad.byRun, r.ID, r)

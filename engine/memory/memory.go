@@ -47,6 +47,7 @@ type event struct {
 // run is a run with its history.
 type run struct {
 	engine.Run
+	n       int // in order of admission
 	entries []engine.Entry
 	writes  []engine.Write
 }
@@ -114,19 +115,26 @@ func (j *Journal) Ready(ctx context.Context, now time.Time, limit int) ([]engine
 	defer j.mu.Unlock()
 	type turn struct{ playbook, key string }
 	taken := map[turn]bool{}
-	var list []engine.Run
+	var ready, due []*run
 	for _, r := range j.state.unfinished() {
-		if len(list) >= limit {
-			break
-		}
 		t := turn{r.Playbook, r.Key}
 		if r.Key != "" && taken[t] {
 			continue
 		}
 		taken[t] = true
-		if r.State == engine.Ready || r.State == engine.Waiting && !r.Wake.After(now) {
-			list = append(list, copyRun(r.Run))
+		switch {
+		case r.State == engine.Ready && len(ready) < limit:
+			ready = append(ready, r)
+		case r.State == engine.Waiting && !r.Wake.After(now):
+			due = append(due, r)
 		}
+	}
+	slices.SortStableFunc(due, func(a, b *run) int { return a.Wake.Compare(b.Wake) })
+	chosen := append(ready, due[:min(len(due), max(limit, 0))]...)
+	slices.SortFunc(chosen, func(a, b *run) int { return a.n - b.n })
+	var list []engine.Run
+	for _, r := range chosen[:min(len(chosen), max(limit, 0))] {
+		list = append(list, copyRun(r.Run))
 	}
 	return list, nil
 }
