@@ -267,7 +267,7 @@ func (m *Machine) foldBegan(e Entry) error {
 // be made durable, the machine must be thrown away.
 func (m *Machine) Next(now time.Time) Decision {
 	t := turn{m: m, now: now}
-	if !m.begun {
+	if !m.begun && m.ended == nil {
 		t.begin()
 	}
 	for m.ended == nil && !t.full() {
