@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"internal/soak":      {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},
+	"internal/sweep":     {},
 	"internal/invariant": {"engine", "engine/memory", "store", "triggers", "playbooks", "playbooks/expression", "actions", "actions/builtin", "graph/simulator"},
 	"internal/demo":      {"*"},
 	"internal/sandbox":   {"*"},

@@ -3,6 +3,7 @@ package invariant
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -165,5 +166,12 @@ func replay(p *playbooks.Playbook, l engine.Loaded) (d engine.Decision, uncertai
 		now = l.Entries[n-1].At
 	}
 	d = m.Next(now)
+	if d.State != engine.Ready || len(d.Record) > 0 {
+		return d, m.Uncertain(), nil
+	}
+	// Attempts are in the air: at the next start they are cut off, and something must come of it.
+	if cut := m.Interrupt(now, false); len(cut) == 0 {
+		return d, nil, errors.New("it waits for attempts that can't be cut off")
+	}
 	return d, m.Uncertain(), nil
 }

@@ -1,0 +1,306 @@
+package sweep
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/actions/builtin"
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/graph/simulator"
+	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/invariant"
+	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/store"
+)
+
+//go:embed testdata
+var scenario embed.FS
+
+// hookKey opens the webhook of the scenario.
+const hookKey = "a-key-of-the-sweep-scenario"
+
+// lifetime bounds one life of a daemon. It is no promise about speed: one that never settles should
+// say so.
+const lifetime = time.Minute
+
+// scene is a simulator, a receiver and a daemon's directory.
+type scene struct {
+	t        *testing.T
+	dir      string
+	file     string
+	sim      *simulator.Server
+	receiver *invariant.Receiver
+	catalog  *actions.Registry
+	looked   int
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{t: t, dir: t.TempDir(), catalog: actions.NewRegistry(builtin.Actions(builtin.Deps{})...)}
+	var slow atomic.Bool
+	s.receiver = &invariant.Receiver{Answer: func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow": // only the first time
+			if !slow.Swap(true) {
+				select {
+				case <-r.Context().Done():
+				case <-time.After(5 * time.Second):
+				}
+			}
+		case "/missing":
+			http.NotFound(w, r)
+		case "/ticket":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"number": 4711}`)) // who went away does not need it
+		}
+	}}
+	other := httptest.NewServer(s.receiver)
+	t.Cleanup(other.Close)
+	sim, err := simulator.New(simulator.Options{Seed: 1, Documents: documents(), Faults: []simulator.Fault{
+		{Method: "PATCH", Path: "/security/alerts_v2/low1", Times: 1, Status: 429, RetryAfter: "1"},
+	}})
+	s.must(err)
+	s.sim = sim
+	l, err := sim.Start("127.0.0.1:0")
+	s.must(err)
+	t.Cleanup(func() { _ = l.Close() })
+	s.file, err = sandbox.Write(s.dir, sandbox.Site{URL: l.URL, CA: l.CA,
+		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
+	s.must(err)
+	s.must(os.RemoveAll(filepath.Join(s.dir, "playbooks")))
+	s.fill("testdata", other.URL)
+	s.push()
+	return s
+}
+
+func (s *scene) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// fill writes the scenario's files with the receiver's address, and the configuration's last lines.
+func (s *scene) fill(from, url string) {
+	for _, sub := range []string{"playbooks", "lists"} {
+		s.must(os.MkdirAll(filepath.Join(s.dir, sub), 0o700))
+		entries, err := scenario.ReadDir(from + "/" + sub)
+		s.must(err)
+		for _, e := range entries {
+			text, err := scenario.ReadFile(from + "/" + sub + "/" + e.Name())
+			s.must(err)
+			s.must(os.WriteFile(filepath.Join(s.dir, sub, e.Name()), bytes.ReplaceAll(text, []byte("http://RECEIVER"), []byte(url)), 0o600))
+		}
+	}
+	s.must(os.WriteFile(filepath.Join(s.dir, "key.txt"), []byte(hookKey), 0o600))
+	s.must(os.WriteFile(filepath.Join(s.dir, "channel.txt"), []byte(url+"/channel"), 0o600))
+	text, err := os.ReadFile(s.file)
+	s.must(err)
+	host := strings.TrimPrefix(url, "http://")
+	text = bytes.Replace(text, []byte("127.0.0.1:8484"), []byte("127.0.0.1:0"), 1)
+	text = fmt.Appendf(text, "\noutbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\nworkers: 4\n"+
+		"secrets: {siem: {file: key.txt}}\nchannels: {soc: {kind: webhook, url: {file: channel.txt}}}\n", host, host)
+	s.must(os.WriteFile(s.file, text, 0o600))
+}
+
+// documents are two scanner alerts, a worse one, and two incidents, all there from the start.
+func documents() simulator.Documents {
+	ago := func(minutes int) string {
+		return time.Now().UTC().Add(-time.Duration(minutes) * time.Minute).Format("2006-01-02T15:04:05.0000000Z")
+	}
+	var d simulator.Documents
+	for i, a := range [][2]string{{"low1", "low"}, {"low2", "low"}, {"high1", "high"}} {
+		d.Alerts = append(d.Alerts, simulator.Document{"id": a[0], "title": "Port scan", "status": "new", "severity": a[1], "comments": []any{},
+			"incidentId": "7", "createdDateTime": ago(90 + i), "lastUpdateDateTime": ago(90 + i)})
+	}
+	for i, id := range []string{"7", "8"} {
+		d.Incidents = append(d.Incidents, simulator.Document{"id": id, "displayName": "Scan", "status": "active", "severity": "medium", "comments": []any{},
+			"customTags": []any{}, "createdDateTime": ago(60 + i), "lastUpdateDateTime": ago(60 + i)})
+	}
+	return d
+}
+
+// push sends two events to the webhook, again and again until the daemon has taken them, as any
+// sender does.
+func (s *scene) push() {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.t.Cleanup(func() { stop(); <-done })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			if s.pushed(ctx) {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+}
+
+func (s *scene) pushed(ctx context.Context) bool {
+	address, err := os.ReadFile(filepath.Join(s.dir, addressFile))
+	if err != nil {
+		return false
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(address)+"/webhooks/siem",
+		strings.NewReader(`[{"id": "e1", "kind": "good"}, {"id": "e2", "kind": "bad"}]`))
+	if err != nil {
+		return false
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-API-Key", hookKey)
+	r.Header.Set("Webhook-Id", "delivery-1")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusAccepted
+}
+
+// life runs a daemon until it settles or dies, and says which. Anything else fails the test.
+func (s *scene) life(env ...string) (settled bool) {
+	s.t.Helper()
+	s.must(errors.Join(nil, removeIfThere(filepath.Join(s.dir, addressFile))))
+	ctx, cancel := context.WithTimeout(s.t.Context(), lifetime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // its goroutines say where it hangs
+	cmd.Env = append(append(os.Environ(), serveEnv+"="+s.file), env...)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		s.t.Fatalf("the daemon did not settle:\n%s", log.String())
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+			return false
+		}
+	}
+	var r report
+	if err != nil || json.Unmarshal(out.Bytes(), &r) != nil || !r.Settled {
+		s.t.Fatalf("the daemon ended by itself: %v\n%s", err, log.String())
+	}
+	s.looked += r.Looked
+	for _, w := range r.Wrong {
+		s.t.Error(w)
+	}
+	return true
+}
+
+func removeIfThere(file string) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// outcome is the states in which the runs of a playbook for an object are.
+type outcome map[string]string
+
+// look checks the journal against the logs and returns how the runs ended, and which are parked.
+func (s *scene) look() (outcome, []engine.Loaded) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	r, err := store.OpenReader(ctx, s.database())
+	s.must(err)
+	defer r.Close()
+	c, findings := config.Load(s.file)
+	s.must(findings.Err())
+	set, _, findings := daemon.Read(s.catalog, c.Playbooks, c.Lists, time.Now())
+	s.must(findings.Err())
+	k := invariant.Case{Journal: invariant.Store(r), Books: set}
+	k.Simulator(sandbox.TenantName, s.sim)
+	k.Targets = append(k.Targets, s.receiver.Target())
+	wrong, err := k.Check(ctx)
+	s.must(err)
+	for _, w := range wrong {
+		s.t.Error(w)
+	}
+	states := map[string][]string{}
+	var parked []engine.Loaded
+	s.must(k.Journal.EachRun(ctx, func(run engine.Run) error {
+		l, err := r.Load(ctx, run.ID)
+		if err != nil {
+			return err
+		}
+		if run.State == engine.Parked {
+			parked = append(parked, l)
+		}
+		if cut := onceCutOff(l); cut != (run.State == engine.Parked) && !resolved(l) {
+			s.t.Errorf("run %s of %s is %s: that a step that may happen once was cut off is %t", run.ID, run.Playbook, run.State, cut)
+		}
+		name := strings.TrimSuffix(run.Playbook+"/"+run.Object, "/")
+		if run.Object == "" {
+			name += " " + run.Message
+		}
+		if !slices.Contains(states[name], string(run.State)) {
+			states[name] = append(states[name], string(run.State))
+		}
+		return nil
+	}))
+	o := outcome{}
+	for name, list := range states {
+		slices.Sort(list)
+		o[name] = strings.Join(list, ", ")
+	}
+	return o, parked
+}
+
+func (s *scene) database() string { return filepath.Join(s.dir, "data", daemon.DatabaseName) }
+
+// onceCutOff says whether a history holds a step that may happen once and was cut off. The playbook
+// that says how to go on without knowing is not meant.
+func onceCutOff(l engine.Loaded) bool {
+	if l.Run.Playbook == "shout" {
+		return false
+	}
+	for _, step := range engine.Trace(nil, l.Entries) {
+		for _, a := range step.Attempts {
+			if a.Effect == actions.Once && a.Interrupted && a.Fault.Unknown {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func resolved(l engine.Loaded) bool {
+	return slices.ContainsFunc(l.Entries, func(e engine.Entry) bool { return e.Kind == engine.Resolve })
+}
+
+// resolve says of every uncertain step what the receiver's log says.
+func (s *scene) resolve(parked []engine.Loaded) {
+	s.t.Helper()
+	for _, l := range parked {
+		for _, step := range engine.Trace(nil, l.Entries) {
+			if step.Status != "uncertain" {
+				continue
+			}
+			d := engine.ResolveData{By: "sweep", Happened: slices.ContainsFunc(s.receiver.Target().Effects, func(e invariant.Effect) bool {
+				return e.Key == step.Attempts[0].Key
+			})}
+			_, err := daemon.Resolve(s.t.Context(), s.database(), string(l.Run.ID), step.Path, d, s.catalog)
+			s.must(err)
+		}
+	}
+}
