@@ -63,8 +63,8 @@ func TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled(t *testing.T) {
 	}
 	close(next)
 	workers.Wait()
-	t.Logf("%d points, %d tries; %d kills and %d more at the restart; %d runs parked and settled by a person; %d not met; %d intents looked up as their requests left",
-		len(points), len(tries), sum.kills, sum.seconds, sum.parked, sum.missed, sum.looked)
+	t.Logf("%d points, %d tries; %d kills and %d more at the restart; %d runs parked and settled by a person; %d intents looked up as their requests left; not met: %q",
+		len(points), len(tries), sum.kills, sum.seconds, sum.parked, sum.looked, sum.missed)
 	if os.Getenv(allEnv) == "" {
 		return
 	}
@@ -192,8 +192,9 @@ func (k *kill) run(t *testing.T) bool {
 
 // totals adds up what was tried.
 type totals struct {
-	mu                                     sync.Mutex
-	kills, seconds, parked, looked, missed int64
+	mu                             sync.Mutex
+	kills, seconds, parked, looked int64
+	missed                         []string
 }
 
 func (s *totals) add(k *kill, met bool) {
@@ -201,7 +202,7 @@ func (s *totals) add(k *kill, met bool) {
 	defer s.mu.Unlock()
 	s.kills, s.seconds, s.parked, s.looked = s.kills+k.kills, s.seconds+k.seconds, s.parked+k.parked, s.looked+k.looked
 	if !met {
-		s.missed++
+		s.missed = append(s.missed, k.name())
 	}
 }
 
