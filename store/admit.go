@@ -137,43 +137,29 @@ const (
 	sqlFindEvent = `SELECT n FROM events WHERE id = ?1`
 	sqlAddEvent  = `INSERT INTO events (id, tenant, source, kind, object, title, occurred, seen,
 			payload, payload_blob, inputs, inputs_blob, set_n)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)`
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+		ON CONFLICT (id) DO NOTHING`
 )
 
 func (ad *admission) event(place int, p engine.Planned) error {
-	var n int64
-	known, err := ad.get(sqlFindEvent, []any{p.Event.ID}, &n)
+	n, err := ad.addEvent(p.Event)
 	if err != nil {
 		return err
 	}
-	if known {
+	if n == 0 {
 		ad.receipt.Duplicates++
 		ad.receipt.Repeated = append(ad.receipt.Repeated, place)
 		return nil
 	}
-	ev := p.Event
-	payload, payloadBlob, err := ad.value(ev.Payload)
-	if err != nil {
-		return err
-	}
-	inputs, inputsBlob, err := ad.value(ev.Inputs)
-	if err != nil {
-		return err
-	}
-	n, err = ad.insert(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
-		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set)
-	if err != nil {
-		return err
-	}
 	ad.receipt.Admitted++
-	matches := slices.Clone(p.Matches)
+	matches := p.Matches
 	for _, run := range p.Runs {
 		repeated, err := ad.repeats(run)
 		if err != nil {
 			return fmt.Errorf("run %s: %w", run.Run.ID, err)
 		}
 		if repeated != "" {
-			matches = suppress(matches, run.Run, repeated)
+			matches = suppress(slices.Clone(matches), run.Run, repeated)
 			continue
 		}
 		held, err := ad.beyond(run)
@@ -194,6 +180,33 @@ func (ad *admission) event(place int, p engine.Planned) error {
 		ad.receipt.Started = append(ad.receipt.Started, run.Run.ID)
 	}
 	return ad.decisions(n, matches)
+}
+
+// addEvent stores an event and tells its number; 0 for one that is known.
+func (ad *admission) addEvent(ev engine.Event) (int64, error) {
+	if max(len(ev.Payload), len(ev.Inputs)) > Inline { // what is known should not leave values behind
+		var n int64
+		if known, err := ad.get(sqlFindEvent, []any{ev.ID}, &n); known || err != nil {
+			return 0, err
+		}
+	}
+	payload, payloadBlob, err := ad.value(ev.Payload)
+	if err != nil {
+		return 0, err
+	}
+	inputs, inputsBlob, err := ad.value(ev.Inputs)
+	if err != nil {
+		return 0, err
+	}
+	res, err := ad.exec(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
+		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set)
+	if err != nil {
+		return 0, err
+	}
+	if added, err := res.RowsAffected(); added == 0 || err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
 }
 
 // suppress turns the decision that would have started a run into that it repeats another.

@@ -34,27 +34,46 @@ const (
 )
 
 func (t *tx) append(a engine.Append) error {
-	var n int64
-	var state, playbook, key string
-	var last int
-	ok, err := t.get(sqlStands, []any{string(a.Run)}, &n, &state, &playbook, &key, &last)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return engine.ErrNotFound
-	case engine.RunState(state).Final():
-		return fmt.Errorf("it is over (%s): %w", state, engine.ErrOutOfOrder)
-	}
-	if err := checkEntries(a.Entries, last); err != nil {
+	r, err := t.standing(a.Run)
+	if err != nil {
 		return err
 	}
-	if err := t.addHistory(n, a.Entries, a.Writes); err != nil {
+	if r.state.Final() {
+		return fmt.Errorf("it is over (%s): %w", r.state, engine.ErrOutOfOrder)
+	}
+	if err := checkEntries(a.Entries, r.last); err != nil {
 		return err
 	}
-	_, err = t.exec(sqlStand, n, string(a.State), a.Message, optional(a.Wake), optional(a.Ended), last+len(a.Entries))
-	if err == nil && a.State.Final() && key != "" {
-		_, err = t.exec(sqlNextTurn, playbook, key)
+	if err := t.addHistory(r.n, a.Entries, a.Writes); err != nil {
+		return err
+	}
+	last := r.last + len(a.Entries)
+	if _, err := t.exec(sqlStand, r.n, string(a.State), a.Message, optional(a.Wake), optional(a.Ended), last); err != nil {
+		return err
+	}
+	t.count(r.state, -1)
+	t.count(a.State, 1)
+	if !a.State.Final() {
+		r.state, r.last = a.State, last
+		t.w.known.standing(a.Run, r)
+		return nil
+	}
+	delete(t.w.known.runs, a.Run)
+	if r.key != "" {
+		_, err = t.exec(sqlNextTurn, r.playbook, r.key)
 	}
 	return err
+}
+
+// standing tells where a run stands.
+func (t *tx) standing(id engine.RunID) (standing, error) {
+	if r, ok := t.w.known.runs[id]; ok {
+		return r, nil
+	}
+	var r standing
+	ok, err := t.get(sqlStands, []any{string(id)}, &r.n, &r.state, &r.playbook, &r.key, &r.last)
+	if err == nil && !ok {
+		err = engine.ErrNotFound
+	}
+	return r, err
 }

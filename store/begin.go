@@ -1,8 +1,6 @@
 package store
 
 import (
-	"encoding/json"
-
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/playbooks"
 )
@@ -86,39 +84,11 @@ func (ad *admission) start(event int64, p engine.PlannedRun) error {
 			return err
 		}
 	}
+	ad.count(r.State, 1)
+	if !r.State.Final() {
+		ad.w.known.standing(r.ID, standing{n: n, state: r.State, playbook: r.Playbook, key: r.Key, last: len(p.Entries)})
+	}
 	return ad.addHistory(n, p.Entries, p.Writes)
-}
-
-const (
-	sqlAddEntry = `INSERT INTO entries (run, seq, path, kind, attempt, at, data, data_blob)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
-	sqlAddWrite = `INSERT INTO writes (run, tenant, object, playbook, path, at, fields, comment)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
-)
-
-// addHistory stores entries and what they mean to write.
-func (t *tx) addHistory(run int64, entries []engine.Entry, writes []engine.Write) error {
-	for _, e := range entries {
-		data, blob, err := t.value(e.Data)
-		if err != nil {
-			return err
-		}
-		_, err = t.exec(sqlAddEntry, run, e.Seq, e.Path, string(e.Kind), e.Attempt, stamp(e.At), data, blob)
-		if err != nil {
-			return err
-		}
-	}
-	for _, w := range writes {
-		fields, err := json.Marshal(w.Fields)
-		if err != nil {
-			return err
-		}
-		_, err = t.exec(sqlAddWrite, run, w.Tenant, w.Object, w.Playbook, w.Path, stamp(w.At), string(fields), w.Comment)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Inline is the size up to which a value is stored in its row. A larger one is a row of blobs, so

@@ -45,6 +45,7 @@ func (c connector) Driver() driver.Driver                        { return c.driv
 func connect(path string, options url.Values) *sql.DB {
 	options.Set("_busy_timeout", strconv.FormatInt(BusyTimeout.Milliseconds(), 10))
 	options.Set("_foreign_keys", "1")
+	options.Set("_mutex", "no") // each connection is used from one goroutine at a time
 	return sql.OpenDB(connector{driver: newDriver(), dsn: dsn(path, options)})
 }
 

@@ -186,41 +186,6 @@ func (v *view) document(digest string) ([]byte, error) {
 	return content, nil
 }
 
-const sqlHistory = `SELECT seq, path, kind, attempt, at, data, data_blob FROM entries WHERE run = ?1 ORDER BY seq`
-
-type entryRow struct {
-	engine.Entry
-	data []byte
-	blob *int64
-}
-
-// history reads the entries of a run and makes sure that none is missing.
-func (v *view) history(run int64, last int) ([]engine.Entry, error) {
-	rows, err := collect(v, sqlHistory, []any{run}, func(row scanner) (e entryRow, err error) {
-		var at int64
-		err = row.Scan(&e.Seq, &e.Path, &e.Kind, &e.Attempt, &at, &e.data, &e.blob)
-		e.At = moment(at)
-		return e, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	var list []engine.Entry
-	for _, e := range rows {
-		if e.Data, err = v.value(e.data, e.blob); err != nil {
-			return nil, fmt.Errorf("entry %d: %w", e.Seq, err)
-		}
-		list = append(list, e.Entry)
-	}
-	if err := checkEntries(list, 0); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if len(list) != last {
-		return nil, fmt.Errorf("%w: %d of %d entries", ErrCorrupt, len(list), last)
-	}
-	return list, nil
-}
-
 // readSet reads the members of a set.
 func readSet(members []byte) ([]engine.SetMember, error) {
 	var list []engine.SetMember

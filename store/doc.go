@@ -1,13 +1,14 @@
 // Package store keeps the journal in one SQLite file.
 //
 // There is one writer: a goroutine with a connection of its own. What is to be written is handed
-// to it as a function; it takes all the functions that wait, runs each in its own savepoint of
-// one transaction, commits once and answers all of them. A commit that the disk has confirmed
+// to it as a function; it takes all the functions that wait, runs them in one transaction, commits
+// once and answers all of them. If one fails, all are run again, each in a savepoint of its own, so
+// that only the one that is wrong fails: a function may run twice. A commit that the disk has confirmed
 // costs about a millisecond however much is in it, so under load a hundred callers share one,
 // and a caller who is alone never waits for company.
 //
 //	Admit ─┐
-//	Append ─┼─► writer: BEGIN · SAVEPOINT each · COMMIT (synced) ─► answers
+//	Append ─┼─► writer: BEGIN · each · COMMIT (synced) ─► answers
 //	Prune ─┘
 //	Ready, Load, Runs … ─► readers: connections that can't write, each with its own snapshot
 //

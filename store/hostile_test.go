@@ -92,7 +92,7 @@ func TestAChangedSchemaIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{
 		"a trigger that falsifies":  "CREATE TRIGGER x AFTER INSERT ON runs BEGIN UPDATE runs SET mode = 'live'; END",
-		"a trigger that is gone":    "DROP TRIGGER entries_append_only",
+		"a trigger that is gone":    "DROP TRIGGER history_append_only",
 		"an index that is gone":     "DROP INDEX runs_turn",
 		"a table that is not ours":  "CREATE TABLE x (y)",
 		"a column that is not ours": "ALTER TABLE runs ADD COLUMN x TEXT",
@@ -111,8 +111,8 @@ func TestRowsThatMakeNoSenseAreErrors(t *testing.T) {
 	id := engine.NewRunID("triage", someEvent("a0", 1).ID)
 	for name, statements := range map[string][]string{
 		"unknown mode":     {"UPDATE runs SET mode = 'wild'"},
-		"missing entry":    {"DELETE FROM entries WHERE seq = 1"},
-		"missing last":     {"DELETE FROM entries WHERE seq = 2"},
+		"missing entry":    {"DELETE FROM history WHERE first = 1"},
+		"missing last":     {"UPDATE runs SET last = last + 1"},
 		"missing list":     {"DELETE FROM run_lists"},
 		"changed playbook": {"UPDATE documents SET content = x'00'"},
 		"missing playbook": {"PRAGMA foreign_keys = OFF", "DELETE FROM documents"},
@@ -159,7 +159,21 @@ func TestHistoryIsNeverRewritten(t *testing.T) {
 	path := closed(t)
 	pool := sql.OpenDB(connector{driver: &sqlite3.SQLiteDriver{}, dsn: path})
 	defer pool.Close()
-	if _, err := pool.ExecContext(t.Context(), "UPDATE entries SET data = NULL"); err == nil {
+	if _, err := pool.ExecContext(t.Context(), "UPDATE history SET data = NULL"); err == nil {
 		t.Fatal("an entry was changed")
+	}
+}
+
+func TestRunsThatWereCountedWrongAreDamage(t *testing.T) {
+	t.Parallel()
+	path := closed(t)
+	change(t, path, "UPDATE counts SET runs = runs + 1 WHERE state = 'failed'")
+	r, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.CheckIntegrity(t.Context()); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "counted as failed") {
+		t.Errorf("got %v", err)
 	}
 }

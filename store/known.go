@@ -1,9 +1,12 @@
 package store
 
+import "github.com/playbookd/playbookd/engine"
+
 // known remembers numbers of rows that every admission needs. What was learnt in a transaction
 // that is undone must be forgotten, and it is simplest to forget all of it: that is rare.
 type known struct {
 	sets, versions, documents map[string]int64
+	runs                      map[engine.RunID]standing // those that are not over
 
 	// handed holds the digests of all documents that were handed over since the database was
 	// opened. Whoever handed one over may count on it, so retention leaves it alone.
@@ -16,6 +19,7 @@ const maxKnown = 10_000
 func newKnown() known {
 	return known{
 		sets: map[string]int64{}, versions: map[string]int64{}, documents: map[string]int64{},
+		runs:   map[engine.RunID]standing{},
 		handed: map[string]bool{},
 	}
 }
@@ -24,6 +28,23 @@ func (k *known) forget() {
 	clear(k.sets)
 	clear(k.versions)
 	clear(k.documents)
+	clear(k.runs)
+}
+
+// standing is where a run stands, as its row has it.
+type standing struct {
+	n             int64
+	state         engine.RunState
+	playbook, key string
+	last          int // seq of the last entry
+}
+
+// standing remembers where a run stands that is not over.
+func (k *known) standing(id engine.RunID, r standing) {
+	if len(k.runs) >= maxKnown {
+		clear(k.runs)
+	}
+	k.runs[id] = r
 }
 
 // number looks a row up, asking the database only the first time.

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// CheckIntegrity examines the whole file: its structure, its conditions and that every reference
-// leads somewhere. An error that is [ErrCorrupt] says what was found. It reads everything, so it
+// CheckIntegrity examines the whole file: its structure, its conditions, that every reference leads
+// somewhere and that runs were counted right. An error that is [ErrCorrupt] says what was found. It reads everything, so it
 // takes seconds for each gigabyte, but nobody waits for it meanwhile.
 func (r *Reader) CheckIntegrity(ctx context.Context) error {
 	conn, err := r.pool.Conn(ctx)
@@ -23,6 +23,9 @@ func (r *Reader) CheckIntegrity(ctx context.Context) error {
 	err = quickCheck(ctx, conn, r.path)
 	if err == nil {
 		err = checkReferences(ctx, conn, r.path)
+	}
+	if err == nil {
+		err = checkCounts(ctx, conn, r.path)
 	}
 	if err != nil {
 		return fmt.Errorf("check integrity: %w", explain(r.path, err))
@@ -56,6 +59,25 @@ func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
 		return damaged(path, errors.New(strings.Join(complaints, "; ")))
 	}
 	return nil
+}
+
+// All runs, once. Only CheckIntegrity asks for that.
+const sqlMiscounted = `SELECT c.state, c.runs, coalesce(r.runs, 0)
+	FROM counts c LEFT JOIN (SELECT state, count(*) AS runs FROM runs GROUP BY state) r ON r.state = c.state
+	WHERE c.runs <> coalesce(r.runs, 0)`
+
+// checkCounts compares what the writer counted with what is there.
+func checkCounts(ctx context.Context, conn *sql.Conn, path string) error {
+	var state string
+	var counted, there int
+	err := conn.QueryRowContext(ctx, sqlMiscounted).Scan(&state, &counted, &there)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return damaged(path, fmt.Errorf("%d runs are counted as %s, and there are %d", counted, state, there))
 }
 
 func checkReferences(ctx context.Context, conn *sql.Conn, path string) error {

@@ -23,6 +23,10 @@ const Readers = 4
 // without, because the daemon should be back within a second; see [Reader.CheckIntegrity].
 const CheckAtOpen = 128 << 20
 
+// checkpointPages is how long the write-ahead log gets before it is folded into the file: 16 MiB.
+// The longer, the more often is a page that every commit changes copied only once.
+const checkpointPages = 4096
+
 // Options are what may differ between databases.
 type Options struct {
 	Log     *slog.Logger // nil: nothing is logged
@@ -160,8 +164,12 @@ func prepare(ctx context.Context, conn *sql.Conn, path string, o Options) error 
 			return err
 		}
 	}
-	_, err = conn.ExecContext(ctx, "PRAGMA journal_size_limit = 67108864")
-	return err
+	for _, pragma := range []string{"PRAGMA journal_size_limit = 67108864", fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", checkpointPages)} {
+		if _, err := conn.ExecContext(ctx, pragma); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // OpenReader opens the database at path for reading, also while a daemon has it open.

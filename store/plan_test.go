@@ -102,6 +102,7 @@ func statements(t *testing.T) map[string]string {
 	// Not statements by themselves, but the beginnings of others.
 	delete(list, "selectRuns")
 	delete(list, "selectEvents")
+	delete(list, "sqlMiscounted") // examines everything, and says so
 	return list
 }
 
@@ -166,7 +167,7 @@ func TestTheQueueIsReadFromItsHead(t *testing.T) {
 	t.Parallel()
 	steps := strings.Join(plan(t, newTest(t), sqlReady), "; ")
 	for _, part := range []string{
-		"SEARCH r USING INDEX runs_ready (state=? AND blocked=?)", "USING INDEX runs_wake (state=? AND blocked=? AND wake<?)",
+		"SEARCH r USING INDEX runs_ready (blocked=?)", "USING INDEX runs_wake (blocked=? AND wake<?)",
 	} {
 		if !strings.Contains(steps, part) {
 			t.Errorf("%q is not in %q", part, steps)
@@ -198,7 +199,7 @@ func TestTheTestOfPlansNoticesAWalk(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)
 	for _, query := range []string{
-		"SELECT id FROM runs WHERE message = ?1", "SELECT count(*) FROM entries", "DELETE FROM events WHERE title = ?1",
+		"SELECT id FROM runs WHERE message = ?1", "SELECT count(*) FROM history", "DELETE FROM events WHERE title = ?1",
 	} {
 		if len(scans(plan(t, db, query))) == 0 {
 			t.Errorf("not noticed: %s", query)

@@ -48,9 +48,9 @@ type pruning struct {
 }
 
 const (
-	sqlOldRuns      = `SELECT n FROM runs WHERE ended < ?1 ORDER BY ended, n LIMIT ?2`
-	sqlBlobsOfRun   = `SELECT data_blob FROM entries WHERE run = ?1 AND data_blob IS NOT NULL`
-	sqlDropEntries  = `DELETE FROM entries WHERE run = ?1`
+	sqlOldRuns      = `SELECT n, state FROM runs WHERE ended < ?1 ORDER BY ended, n LIMIT ?2`
+	sqlBlobsOfRun   = `SELECT data_blob FROM history WHERE run = ?1 AND data_blob IS NOT NULL`
+	sqlDropHistory  = `DELETE FROM history WHERE run = ?1`
 	sqlDropWrites   = `DELETE FROM writes WHERE run = ?1`
 	sqlDropRunLists = `DELETE FROM run_lists WHERE run = ?1`
 	sqlDropRun      = `DELETE FROM runs WHERE n = ?1`
@@ -73,11 +73,14 @@ func (p *pruning) runs(ctx context.Context, limit int) error {
 		batch := min(left, PruneBatch)
 		dropped := 0
 		err := p.db.writer.write(ctx, func(t *tx) error {
-			runs, err := t.numbers(sqlOldRuns, p.before, batch)
-			dropped = len(runs)
-			for _, n := range runs {
+			old, err := rowsOf(ctx, t.direct, sqlOldRuns, []any{p.before, batch}, func(row scanner) (r standing, err error) {
+				return r, row.Scan(&r.n, &r.state)
+			})
+			dropped = len(old)
+			for _, r := range old {
 				if err == nil {
-					err = t.dropRun(n)
+					err = t.dropRun(r.n)
+					t.count(r.state, -1)
 				}
 			}
 			return err
@@ -99,7 +102,7 @@ func (t *tx) dropRun(n int64) error {
 	if err != nil {
 		return err
 	}
-	for _, query := range []string{sqlDropEntries, sqlDropWrites, sqlDropRunLists, sqlDropRun} {
+	for _, query := range []string{sqlDropHistory, sqlDropWrites, sqlDropRunLists, sqlDropRun} {
 		if _, err := t.exec(query, n); err != nil {
 			return err
 		}

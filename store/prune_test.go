@@ -69,7 +69,7 @@ func TestRetentionDeletesAllOfOldRunsAndNothingElse(t *testing.T) {
 		t.Error(diff)
 	}
 	for table, want := range map[string]int{
-		"runs": 1, "entries": 0, "blobs": 3, "events": 4, "matches": 1, "writes": 0, "documents": 1,
+		"runs": 1, "history": 0, "blobs": 3, "events": 4, "matches": 1, "writes": 0, "documents": 1,
 	} {
 		if n := count(t, db, table); n != want {
 			t.Errorf("%d rows of %s, want %d", n, table, want)

@@ -76,8 +76,14 @@ func (f RunFilter) query(created, n int64) (string, []any) {
 	if f.Playbook != "" {
 		c.and(`AND r.playbook = ? `, f.Playbook)
 	}
-	if f.State != "" {
-		c.and(`AND r.state = ? `, string(f.State))
+	switch f.State {
+	case "":
+	case engine.Ready: // said so that the index of those that are ready can be used
+		c.and(`AND r.state = 'ready' `)
+	case engine.Succeeded: // most of all runs
+		c.and(`AND r.state = 'succeeded' `)
+	default:
+		c.and(`AND r.state NOT IN ('ready', 'succeeded') AND r.state = ? `, string(f.State))
 	}
 	if f.Object != "" {
 		c.and(`AND r.object = ? AND r.object <> '' `, f.Object)

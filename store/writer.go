@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
+
+	"github.com/playbookd/playbookd/engine"
 )
 
 // MaxGroup is how many writes share one commit. Larger groups gain nothing more, and everybody
@@ -23,6 +26,9 @@ type writer struct {
 
 	known known
 	stats stats
+	tally map[engine.RunState]int // how many runs more are in a state since the transaction began
+
+	packed packed // reused by addHistory
 }
 
 // work is one write: a function that runs within its own savepoint.
@@ -42,7 +48,7 @@ func startWriter(conn *direct, path string) *writer {
 	w := &writer{
 		direct: conn, path: path, queue: make(chan *work),
 		quit: make(chan struct{}), done: make(chan struct{}),
-		known: newKnown(), stats: newStats(),
+		known: newKnown(), tally: map[engine.RunState]int{}, stats: newStats(),
 	}
 	go w.run()
 	return w
@@ -116,21 +122,80 @@ func (w *writer) serve(group []*work) {
 	}
 }
 
-// commit runs a group in one transaction. The error is that of the whole group.
+// commit runs a group in one transaction. The error is that of the whole group. As a rule nothing
+// in it fails, so it is tried without savepoints first: what they note down so that one write can
+// be undone costs more than the write. If one fails, the group is run again with them.
 func (w *writer) commit(group []*work) error {
 	t := &tx{direct: w.direct, w: w}
-	if _, err := t.exec(sqlBegin); err != nil {
+	failed, err := w.together(t, group)
+	if err != nil {
+		return w.abandon(t, err)
+	}
+	if failed == nil {
+		return nil
+	}
+	if w.dead() {
+		return w.abandon(t, failed)
+	}
+	if err := w.abandon(t, nil); err != nil {
+		return err
+	}
+	if err := w.apart(t, group); err != nil {
+		return w.abandon(t, err)
+	}
+	return nil
+}
+
+// together runs a group without savepoints. failed is the error of the write at which it stopped,
+// err that of the transaction as a whole.
+func (w *writer) together(t *tx, group []*work) (failed, err error) {
+	if err := w.begin(t); err != nil {
+		return nil, err
+	}
+	for _, item := range group {
+		if err := item.do(t); err != nil {
+			return err, nil
+		}
+	}
+	return nil, w.end(t)
+}
+
+// apart runs each of a group in a savepoint of its own.
+func (w *writer) apart(t *tx, group []*work) error {
+	if err := w.begin(t); err != nil {
 		return err
 	}
 	for _, item := range group {
 		if err := w.isolate(t, item); err != nil {
-			return w.abandon(t, err)
+			return err
 		}
 	}
-	if _, err := t.exec(sqlCommit); err != nil {
-		return w.abandon(t, err)
+	return w.end(t)
+}
+
+func (w *writer) begin(t *tx) error {
+	clear(w.tally)
+	_, err := t.exec(sqlBegin)
+	return err
+}
+
+const sqlTally = `UPDATE counts SET runs = runs + ?2 WHERE state = ?1`
+
+// count notes that so many runs more are in a state.
+func (t *tx) count(state engine.RunState, more int) { t.w.tally[state] += more }
+
+// end stores how many runs are in each state now, and commits.
+func (w *writer) end(t *tx) error {
+	for state, more := range w.tally {
+		if more == 0 {
+			continue
+		}
+		if _, err := t.exec(sqlTally, string(state), more); err != nil {
+			return err
+		}
 	}
-	return nil
+	_, err := t.exec(sqlCommit)
+	return err
 }
 
 const (
@@ -148,8 +213,10 @@ func (w *writer) isolate(t *tx, item *work) error {
 	if _, err := t.exec(sqlSavepoint); err != nil {
 		return err
 	}
+	before := maps.Clone(w.tally)
 	if item.err = item.do(t); item.err != nil {
 		w.known.forget() // it may have learnt of rows that are undone now
+		w.tally = before
 		if w.dead() {
 			return item.err // SQLite has undone the whole transaction
 		}
