@@ -177,7 +177,7 @@ func (r row) Scan(dest ...any) error {
 	}
 	for i, d := range dest {
 		if !assign(d, r[i]) {
-			return fmt.Errorf("column %d: a %T does not fit into a %T", i+1, r[i], d)
+			return fmt.Errorf("%w: column %d: a %T does not fit into a %T", ErrCorrupt, i+1, r[i], d)
 		}
 	}
 	return nil

@@ -170,7 +170,7 @@ func spoil(t *testing.T, path string, columns [][2]string, how []byte, text stri
 	}
 	defer conn.Close()
 	var trigger string
-	if err := conn.QueryRowContext(t.Context(), "SELECT sql FROM sqlite_schema WHERE name = 'entries_append_only'").Scan(&trigger); err != nil {
+	if err := conn.QueryRowContext(t.Context(), "SELECT sql FROM sqlite_schema WHERE name = 'history_append_only'").Scan(&trigger); err != nil {
 		t.Fatal(err)
 	}
 	must := func(statement string) {
@@ -180,7 +180,7 @@ func spoil(t *testing.T, path string, columns [][2]string, how []byte, text stri
 	}
 	must("PRAGMA foreign_keys = OFF")
 	must("PRAGMA ignore_check_constraints = ON")
-	must("DROP TRIGGER entries_append_only")
+	must("DROP TRIGGER history_append_only")
 	for ; len(how) >= 4; how = how[4:] {
 		c := columns[(int(how[0])<<8|int(how[1]))%len(columns)]
 		which := fmt.Sprintf(" WHERE (%[1]s) = (SELECT %[1]s FROM %[2]s LIMIT 1 OFFSET %[3]d %% (SELECT max(1, count(*)) FROM %[2]s))", c[1], c[0], how[2])
