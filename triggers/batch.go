@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/mutant"
 )
 
 // batch is what waits to be admitted.
@@ -33,7 +34,11 @@ func (p *Poller) admit(ctx context.Context, f *found, b *batch, position, before
 	if err != nil {
 		return err
 	}
-	return p.deliver(ctx, engine.Batch{Events: fresh})
+	next := engine.Batch{Events: fresh}
+	if mutant.On(mutant.EarlyCursor) && position.IsZero() {
+		next.Cursor = &engine.Cursor{Source: p.Name(), Position: formatTime(f.highest)}
+	}
+	return p.deliver(ctx, next)
 }
 
 // fresh picks and counts the events of a batch that the journal does not know.

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/mutant"
 )
 
 // parseBody reads the events of a body: one JSON object, an array of them, or one in each line.
@@ -182,6 +183,9 @@ func tooDeep(text []byte) int {
 
 // events makes events of one delivery.
 func (h *hook) events(items []json.RawMessage, delivery string, now time.Time) []engine.Event {
+	if mutant.On(mutant.ForgetDelivery) {
+		delivery += now.Format(time.RFC3339Nano)
+	}
 	events := make([]engine.Event, len(items))
 	for i, item := range items {
 		e := engine.Event{

@@ -24,6 +24,10 @@ const (
 	RetryOnce   Name = "retry-once"   // a once-part whose answer was lost is repeated
 	SkipSync    Name = "skip-sync"    // commits are not synced to the disk
 	NoCeiling   Name = "no-ceiling"   // a playbook may start itself for ever
+
+	EarlyCursor    Name = "early-cursor"    // the position moves with the first batch of a first pass
+	ForgetDelivery Name = "forget-delivery" // a delivery of a webhook that is sent again counts as another
+	KeepSlow       Name = "keep-slow"       // senders of webhooks that only trickle keep their places
 	// an outcome that can't be recorded at once is given up
 	ForgetOutcome Name = "forget-outcome"
 )

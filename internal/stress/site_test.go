@@ -42,7 +42,7 @@ func size(little, promised int) int {
 }
 
 // patience is how long a test waits for what must come about. It is no promise about speed.
-var patience = time.Duration(size(2, 15)) * time.Minute
+var patience = time.Duration(size(1, 15)) * time.Minute
 
 // site is a directory with a configuration, and a simulator that it names.
 type site struct {
