@@ -47,12 +47,10 @@ soak: ## weeks of simulated time, several seeds: PLAYBOOKD_SOAK_SEEDS=1,2,3 PLAY
 	PLAYBOOKD_SOAK_SEEDS=$${PLAYBOOKD_SOAK_SEEDS:-1,2,3} PLAYBOOKD_SOAK_DAYS=$${PLAYBOOKD_SOAK_DAYS:-30} \
 		$(GO) test ./internal/soak -count=1 -timeout 60m -v
 
-fuzz: ## every fuzz target for FUZZTIME
-	@for pkg in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz'); do \
-			echo "$$pkg $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$pkg || exit 1; \
-		done; \
+fuzz: ## every fuzz target for FUZZTIME; the targets are found by their declarations
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file decl; do \
+		echo "$$(dirname $$file) $${decl#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${decl#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "$$(dirname $$file)" || exit 1; \
 	done
 
 bench: ## what a run costs, beside a minimal program by hand; then the benchmarks of the packages

@@ -41,3 +41,26 @@ func TestALongCommentIsCutVisiblyAndKeepsItsMarker(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMark marks any text: the marker is found by its key alone, also after the service trimmed the comment, and a text
+// that quotes markers passes for none.
+func FuzzMark(f *testing.F) {
+	f.Add("Closed by us.", "k1", "k2")
+	f.Add("", "", "x")
+	f.Add("quotes another\n[playbookd 0123456789ab]", "k", "")
+	f.Add("quotes itself"+actions.Marker("k")+" and goes on", "k2", "k")
+	f.Add(strings.Repeat("ü", 2*actions.MaxMarked), "k", "l")
+	f.Add("\xff\u2028[playbookd \u202e", "\x00", "\xff")
+	f.Fuzz(func(t *testing.T, text, key, other string) {
+		marked := actions.Mark(text, key)
+		if !actions.Marked(marked, key) || !actions.Marked(" "+marked+"\r\n", key) || actions.Marked(marked, other) && key != other {
+			t.Errorf("%q marked with %q is %q", text, key, marked)
+		}
+		if utf8.RuneCountInString(marked) > actions.MaxMarked || !utf8.ValidString(marked) {
+			t.Errorf("%d characters", utf8.RuneCountInString(marked))
+		}
+		if actions.Marked(actions.Mark(marked+" quoted", other), key) && key != other {
+			t.Errorf("a quotation of %q passes for it", marked)
+		}
+	})
+}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/playbookd/playbookd/internal/killer"
 )
 
 func mustParse(t testing.TB, spec, zone string) *Schedule {
@@ -256,6 +258,13 @@ func FuzzParseSchedule(f *testing.F) {
 		"0-0-0 * * * *", "1/2/3 * * * *", "? ? ? ? ?", "*/15 9-17 * * 1-5", "@daily", "@every 2562047h47m16.854775807s", "4294967296 * * * *", "0 0 29 2 *", ", , , , ,"} {
 		f.Add(spec, "Europe/Berlin")
 		f.Add(spec, "")
+	}
+	for _, k := range killer.Schedules() {
+		f.Add(k.Text, "America/New_York")
+	}
+	for _, zone := range []string{"Local", "UTC", "../../etc/passwd", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Apia", "europe/berlin", "Etc/GMT+12", strings.Repeat("x", 1000), "\x00", "Europe/Berlin\n"} {
+		f.Add("*/15 1-3 * * *", zone)
+		f.Add("30 2 29 2 *", zone)
 	}
 	from := time.Date(2026, 3, 28, 20, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, spec, zone string) {

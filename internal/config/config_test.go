@@ -13,6 +13,7 @@ import (
 
 	"github.com/playbookd/playbookd/graph"
 	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/killer"
 )
 
 // tenant is the smallest configuration that can be used, to which tests add lines.
@@ -226,6 +227,16 @@ func FuzzParse(f *testing.F) {
 	f.Add(tenant)
 	f.Add("tenants: {c: {budgets: {security: 9999999999999/1m}}}")
 	f.Add("secrets: {k: {env: A}}\ntenants: [")
+	for _, k := range killer.Documents() {
+		f.Add(k.Text)
+	}
+	for _, sample := range []string{"../../examples/real-tenant/playbookd.yaml"} {
+		text, err := os.ReadFile(sample)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c, findings := config.Parse("playbookd.yaml", []byte(text))
 		if c == nil && !findings.HasErrors() {

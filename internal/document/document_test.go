@@ -2,6 +2,8 @@ package document_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/internal/killer"
 )
 
 func read(t *testing.T, src string) *document.Document {
@@ -222,6 +225,22 @@ func FuzzRead(f *testing.F) {
 		"a: |1\n  x\n y", "a: >+\n\n\n", "# c\n", "a: \"\\x", "[[[[[[[[", "a: b: c", "*x", "a: 0777\nb: no",
 	} {
 		f.Add([]byte(seed))
+	}
+	for _, k := range killer.Documents() {
+		f.Add([]byte(k.Text))
+	}
+	for _, pattern := range []string{"../../playbooks/library/*.yaml", "../../examples/*/*.yaml", "../../examples/*/*/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatal("no files like", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
 	}
 	codes := document.Codes()
 	f.Fuzz(func(t *testing.T, src []byte) {

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/playbookd/playbookd/graph/simulator/odata"
+	"github.com/playbookd/playbookd/internal/killer"
 )
 
 const document = `{
@@ -247,6 +248,9 @@ func TestStringsSurviveQuoting(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"a eq 'it''s' and not (b gt 2026-11-22T02:02:32.1234567Z)", "e/any(x:x/y.z/a in (1,null,true))", "((((", "a/all(", "-1e5 lt a"} {
 		f.Add(seed)
+	}
+	for _, k := range killer.Filters() {
+		f.Add(k.Text)
 	}
 	f.Fuzz(func(t *testing.T, input string) {
 		filter, err := odata.Parse(input)
