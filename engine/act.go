@@ -84,9 +84,7 @@ func (a *act) next(t *turn, f *frame) bool {
 		}
 		return false
 	case t.now.Before(a.readyAt):
-		if t.wake.IsZero() || a.readyAt.Before(t.wake) {
-			t.wake = a.readyAt
-		}
+		t.sleepUntil(a.readyAt)
 		return false
 	}
 	var fresh json.RawMessage
@@ -165,6 +163,12 @@ func (t *turn) attempt(f *frame, fresh json.RawMessage) {
 		t.d.Invoke = append(t.d.Invoke, at)
 	}
 }
+
+// settle has nothing to do: an attempt's outcome finishes the step at once.
+func (a *act) settle(*Machine, *frame) {}
+
+// drop has nothing to do either: what is in the air must land.
+func (a *act) drop(*Machine) {}
 
 // fold takes an intent, an outcome or a person's word.
 func (a *act) fold(m *Machine, f *frame, e Entry, part string) error {

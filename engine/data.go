@@ -20,6 +20,7 @@ type (
 	}
 	choseData struct {
 		Take  bool           `json:"take"`
+		Way   int            `json:"way,omitempty"` // of a switch: which of the cases, from 0
 		Fault *actions.Fault `json:"fault,omitempty"`
 	}
 	loopedData struct {
@@ -57,10 +58,21 @@ type (
 		By       string `json:"by"`
 		Note     string `json:"note,omitempty"`
 	}
+	timedData struct {
+		Until time.Time      `json:"until"`
+		Last  bool           `json:"last,omitempty"` // of a wait with a condition: within ends then
+		Fault *actions.Fault `json:"fault,omitempty"`
+	}
+	// CancelData is what a [Canceling] entry holds: who called the run off, and why.
+	CancelData struct {
+		By     string `json:"by"`
+		Reason string `json:"reason,omitempty"`
+	}
 	// EndedData is what the [Ended] entry holds.
 	EndedData struct {
-		State   RunState `json:"state"`
-		Message string   `json:"message,omitempty"`
+		State   RunState        `json:"state"`
+		Message string          `json:"message,omitempty"`
+		Outputs json.RawMessage `json:"outputs,omitempty"`
 	}
 )
 

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -220,11 +221,22 @@ func generated(t *rapid.T) string {
 		for range rapid.IntRange(1, 3).Draw(t, "steps") {
 			n++
 			id := n
-			kind := rapid.SampledFrom([]string{"read", "put", "add", "once", "both", "if", "foreach", "set", "handled"}).Draw(t, "kind")
-			if depth == 0 && (kind == "if" || kind == "foreach") {
+			kind := rapid.SampledFrom([]string{"read", "put", "add", "once", "both", "if", "foreach", "set", "handled", "switch", "parallel", "wait", "poll"}).Draw(t, "kind")
+			if depth == 0 && slices.Contains([]string{"if", "foreach", "switch", "parallel"}, kind) {
 				kind = "put"
 			}
 			switch kind {
+			case "switch":
+				fmt.Fprintf(&b, "%s- switch:\n%s    - if: alert.severity == %q\n%s      do:\n%s%s    - else:\n%s", indent, indent,
+					rapid.SampledFrom([]string{"low", "high"}).Draw(t, "severity"), indent, block(depth-1, indent+"        "), indent, block(depth-1, indent+"        "))
+			case "parallel":
+				fmt.Fprintf(&b, "%s- join: %s\n%s  parallel:\n%s    -\n%s%s    -\n%s", indent,
+					rapid.SampledFrom([]string{"all", "any"}).Draw(t, "join"), indent, indent, block(depth-1, indent+"      "), indent, block(depth-1, indent+"      "))
+			case "wait":
+				fmt.Fprintf(&b, "%s- wait: %s\n", indent, rapid.SampledFrom([]string{"1s", "5m", "2d"}).Draw(t, "time"))
+			case "poll":
+				fmt.Fprintf(&b, "%s- wait: {until: %s, every: 5s, within: 12s, do: [{action: test.add, with: {value: v%d}}]}\n%s  on_error: %s\n", indent,
+					rapid.SampledFrom([]string{"true", "false", `'last != nil'`}).Draw(t, "until"), n, indent, rapid.SampledFrom([]string{"fail", "continue"}).Draw(t, "onError"))
 			case "if":
 				fmt.Fprintf(&b, "%s- if: alert.severity == %q\n%s  then:\n%s%s  else:\n%s", indent,
 					rapid.SampledFrom([]string{"low", "high"}).Draw(t, "severity"), indent, block(depth-1, indent+"    "), indent, block(depth-1, indent+"    "))
@@ -245,7 +257,13 @@ func generated(t *rapid.T) string {
 		}
 		return b.String()
 	}
-	return "steps:\n" + block(2, "  ")
+	text := "steps:\n" + block(2, "  ")
+	for _, tail := range []string{"on_failure", "finally"} {
+		if rapid.Bool().Draw(t, tail) {
+			text += tail + ":\n" + block(1, "  ")
+		}
+	}
+	return text
 }
 
 func TestAnyPlaybookUnderAnyFailuresStaysHonest(t *testing.T) {
@@ -328,13 +346,14 @@ func TestADamagedHistoryIsRefusedWithoutAPanic(t *testing.T) {
 		history, _, _ := play(rt, fail, p, script)
 		i := rapid.IntRange(0, len(history)-1).Draw(rt, "entry")
 		e := &history[i]
-		kinds := []engine.EntryKind{engine.Began, engine.Chose, engine.Looped, engine.Assign, engine.Intent, engine.Outcome, engine.Resolve, engine.Ended}
+		kinds := []engine.EntryKind{engine.Began, engine.Chose, engine.Looped, engine.Assign, engine.Intent, engine.Outcome, engine.Resolve, engine.Ended,
+			engine.Timed, engine.Woke, engine.Canceling}
 		switch rapid.IntRange(0, 4).Draw(rt, "damage") {
 		case 0:
 			e.Kind = rapid.SampledFrom(kinds).Draw(rt, "kind")
 		case 1:
 			e.Data = json.RawMessage(rapid.SampledFrom([]string{"", "null", "{}", "[]", "7", `{"status":"fault"}`, `{"status":"dry"}`,
-				`{"status":"absent","probe":true}`, `{"status":"ok"}`, `{"items":{}}`, `{"values":[]}`, `{"vars":[]}`, `{"state":"odd"}`, `{"fault":null,"status":"fault","interrupted":true}`}).Draw(rt, "data"))
+				`{"status":"absent","probe":true}`, `{"status":"ok"}`, `{"items":{}}`, `{"values":[]}`, `{"vars":[]}`, `{"state":"odd"}`, `{"take":true,"way":9}`, `{"until":"2026-11-22T09:00:00Z"}`, `{"by":"anna"}`, `{"fault":null,"status":"fault","interrupted":true}`}).Draw(rt, "data"))
 		case 2:
 			e.Path = rapid.SampledFrom([]string{"", ":", "steps/0", "steps/0:", "steps/0:odd", history[0].Path, history[len(history)/2].Path}).Draw(rt, "path")
 		case 3:

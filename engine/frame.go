@@ -8,21 +8,23 @@ import (
 	"github.com/playbookd/playbookd/playbooks"
 )
 
-// sequence is a list of steps in progress: the root, a branch, an iteration, an error handler.
+// sequence is a list of steps in progress: of a play, a branch, an iteration, an error handler.
 type sequence struct {
-	steps  []playbooks.Step
-	base   string // path of the list: steps get base/0, base/1, …
-	scope  scope
-	pos    int
-	cur    *frame
-	done   bool
-	result result // of the sequence: its last step's output, or its failure
+	steps   []playbooks.Step
+	base    string // path of the list: steps get base/0, base/1, …
+	scope   scope
+	play    *play
+	pos     int
+	cur     *frame
+	done    bool
+	dropped bool   // given up: nothing of it begins any more
+	result  result // of the sequence: its last step's output, or its failure
 }
 
 // settle moves on as far as the recorded facts allow. Finished frames are folded into the scope
 // and forgotten, so a run costs what is in progress, not what is behind it.
 func (s *sequence) settle(m *Machine) {
-	for !s.done && m.ending == nil {
+	for !s.done && !s.play.halted {
 		if s.cur == nil {
 			if s.pos == len(s.steps) {
 				s.done = true
@@ -32,7 +34,7 @@ func (s *sequence) settle(m *Machine) {
 				return
 			}
 			step := &s.steps[s.pos]
-			s.cur = &frame{step: step, path: s.base + "/" + strconv.Itoa(s.pos), scope: s.scope}
+			s.cur = &frame{step: step, path: s.base + "/" + strconv.Itoa(s.pos), scope: s.scope, seq: s}
 			m.active[s.cur.path] = s.cur
 		}
 		s.cur.settle(m)
@@ -50,7 +52,10 @@ func (s *sequence) close(m *Machine) {
 	s.scope.keep(f.step.ID, f.out)
 	if f.out.bad() && !f.handled {
 		s.done = true
-		s.result = result{status: f.out.status, fault: named(f.step, f.out.fault)}
+		s.result = result{status: f.out.status, step: f.out.step, fault: named(f.step, f.out.fault)}
+		if s.result.step == "" {
+			s.result.step = nameOf(f.step)
+		}
 		return
 	}
 	s.result = result{status: "ok", output: f.out.output}
@@ -58,19 +63,31 @@ func (s *sequence) close(m *Machine) {
 	s.pos++
 }
 
+// nameOf is what people call a step.
+func nameOf(step *playbooks.Step) string {
+	if step.ID != "" {
+		return step.ID
+	}
+	return step.Path
+}
+
 // named puts the step's name before a fault's message, once.
 func named(step *playbooks.Step, f *actions.Fault) *actions.Fault {
-	name := step.ID
-	if name == "" {
-		name = step.Path
-	}
 	g := *f
-	g.Message = name + ": " + g.Message
+	g.Message = nameOf(step) + ": " + g.Message
 	return &g
 }
 
 // next does the first thing that can be done in the sequence.
 func (s *sequence) next(t *turn) bool { return s.cur != nil && s.cur.next(t) }
+
+// drop gives the sequence up. What is in the air, and what nobody knows, stays until it is settled.
+func (s *sequence) drop(m *Machine) {
+	s.dropped = true
+	if s.cur != nil {
+		s.cur.drop(m)
+	}
+}
 
 // stage is how far a step has come.
 type stage int
@@ -87,13 +104,52 @@ type frame struct {
 	step    *playbooks.Step
 	path    string // stable: the syntax tree's path with the index of each iteration
 	scope   scope
+	seq     *sequence // that it is a step of
 	stage   stage
 	out     result
 	handled bool // a failure that on_error took care of
+	dropped bool // given up while an attempt of it was in the air
 
-	act    *act
-	loop   *loop
-	branch *sequence // of a Branch, or the on_error steps while handling
+	work   work
+	act    *act      // work, if the step calls an action
+	rescue *sequence // the on_error steps while handling
+}
+
+// work is what a step of one kind does once its `if` has let it.
+type work interface {
+	// settle moves on as far as the recorded facts allow, and finishes the frame when it is over.
+	settle(m *Machine, f *frame)
+	// next does the first thing that can be done now.
+	next(t *turn, f *frame) bool
+	// fold takes an entry that is about the step.
+	fold(m *Machine, f *frame, e Entry, part string) error
+	// drop gives up what is not in the air.
+	drop(m *Machine)
+}
+
+// newWork begins a step's body.
+func (f *frame) newWork() work {
+	switch body := f.step.Body.(type) {
+	case *playbooks.Act:
+		f.act = &act{body: body}
+		return f.act
+	case *playbooks.Branch:
+		return &choice{pick: branchPick(body)}
+	case *playbooks.Switch:
+		return &choice{pick: switchPick(body)}
+	case *playbooks.Foreach:
+		return &loop{body: body}
+	case *playbooks.Parallel:
+		return newParallel(body, f)
+	case *playbooks.Wait:
+		return &pause{body: body}
+	}
+	return assignment{}
+}
+
+// inner is a sequence of steps below the step.
+func (f *frame) inner(steps []playbooks.Step, name string, s scope) *sequence {
+	return &sequence{steps: steps, base: f.path + name, scope: s, play: f.seq.play}
 }
 
 func (f *frame) settle(m *Machine) {
@@ -101,43 +157,19 @@ func (f *frame) settle(m *Machine) {
 		f.stage = working
 	}
 	if f.stage == working {
-		f.work(m)
+		if f.work == nil {
+			f.work = f.newWork()
+		}
+		f.work.settle(m, f)
 	}
 	if f.stage == handling {
-		f.branch.settle(m)
-		if f.branch.done {
-			f.handled = !f.branch.result.bad()
+		f.rescue.settle(m)
+		if f.rescue.done {
+			f.handled = !f.rescue.result.bad()
 			if !f.handled {
-				f.out.fault = f.branch.result.fault
+				f.out.fault, f.out.step = f.rescue.result.fault, f.rescue.result.step
 			}
 			f.stage = finished
-		}
-	}
-}
-
-// work settles the body.
-func (f *frame) work(m *Machine) {
-	switch body := f.step.Body.(type) {
-	case *playbooks.Act:
-		if f.act == nil {
-			f.act = &act{body: body}
-		}
-	case *playbooks.Branch:
-		if f.branch == nil {
-			return
-		}
-		f.branch.settle(m)
-		if f.branch.done {
-			out := f.branch.result
-			f.branch = nil
-			f.finish(out)
-		}
-	case *playbooks.Foreach:
-		if f.loop == nil {
-			return
-		}
-		if f.loop.settle(m, f) {
-			f.finish(f.loop.result(body))
 		}
 	}
 }
@@ -152,51 +184,41 @@ func (f *frame) finish(r result) {
 	switch on := f.step.OnError; {
 	case on.Continue:
 		f.handled = true
-	case on.Steps != nil:
+	case on.Steps != nil && !f.dropped:
 		f.stage = handling
-		s := f.scope.child("failure", failureValue(f, r))
-		f.branch = &sequence{steps: on.Steps, base: f.path + "/on_error", scope: s}
+		s := f.scope.child("failure", failureOf(f, r).value())
+		f.rescue = f.inner(on.Steps, "/on_error", s)
 	}
 }
 
-func failureValue(f *frame, r result) map[string]any {
-	name := f.step.ID
+func failureOf(f *frame, r result) failure {
+	name := r.step
+	if name == "" && f.step.ID != "" {
+		name = f.step.ID
+	}
 	if name == "" {
 		name = f.path
 	}
-	return map[string]any{"step": name, "code": r.fault.Code, "message": r.fault.Message}
+	return failure{step: name, Fault: *r.fault}
 }
+
+// failed is the result of a step that did not come to do anything.
+func failed(fault *actions.Fault) result { return result{status: "failed", fault: fault} }
 
 // fold takes an entry that is about this step.
 func (f *frame) fold(m *Machine, e Entry, part string) error {
 	switch {
-	case e.Kind == Chose && f.stage == asking:
+	case f.stage == asking && e.Kind == Chose:
 		return f.foldIf(e)
-	case e.Kind == Chose && f.isOpen(f.branch == nil, isBranch):
-		return f.foldBranch(e)
-	case e.Kind == Looped && f.isOpen(f.loop == nil, isForeach):
-		return f.foldLoop(e)
-	case e.Kind == Assign && f.isOpen(true, isAssign):
-		return f.foldAssign(m, e)
-	case f.act != nil && f.stage == working:
-		return f.act.fold(m, f, e, part)
+	case f.stage == working && f.work != nil:
+		return f.work.fold(m, f, e, part)
 	}
+	return f.strange(e)
+}
+
+// strange is the error of an entry that the step does not wait for.
+func (f *frame) strange(e Entry) error {
 	return fmt.Errorf("%w: entry %d (%s) does not fit step %s", errNotFollowing, e.Seq, e.Kind, f.path)
-}
-
-func (f *frame) isOpen(fresh bool, is func(playbooks.Body) bool) bool {
-	return f.stage == working && fresh && is(f.step.Body)
-}
-
-func isBranch(b playbooks.Body) bool  { _, ok := b.(*playbooks.Branch); return ok }
-func isForeach(b playbooks.Body) bool { _, ok := b.(*playbooks.Foreach); return ok }
-
-func isAssign(b playbooks.Body) bool {
-	switch b.(type) {
-	case *playbooks.Assign, *playbooks.Stop, *playbooks.Fail:
-		return true
-	}
-	return false
 }
 
 func (f *frame) foldIf(e Entry) error {
@@ -206,81 +228,11 @@ func (f *frame) foldIf(e Entry) error {
 	}
 	switch {
 	case d.Fault != nil:
-		f.finish(result{status: "failed", fault: d.Fault})
+		f.finish(failed(d.Fault))
 	case d.Take:
 		f.stage = working
 	default:
 		f.out, f.stage = result{status: "skipped"}, finished
-	}
-	return nil
-}
-
-func (f *frame) foldBranch(e Entry) error {
-	d, err := decodeData[choseData](e)
-	if err != nil {
-		return err
-	}
-	if d.Fault != nil {
-		f.finish(result{status: "failed", fault: d.Fault})
-		return nil
-	}
-	body := f.step.Body.(*playbooks.Branch)
-	steps, name := body.Else, "else"
-	if d.Take {
-		steps, name = body.Then, "then"
-	}
-	f.branch = &sequence{steps: steps, base: f.path + "/" + name, scope: f.scope}
-	return nil
-}
-
-func (f *frame) foldLoop(e Entry) error {
-	d, err := decodeData[loopedData](e)
-	if err != nil {
-		return err
-	}
-	if d.Fault != nil {
-		f.finish(result{status: "failed", fault: d.Fault})
-		return nil
-	}
-	v, err := decodeValue(d.Items)
-	if err != nil {
-		return err
-	}
-	items, ok := v.([]any)
-	if !ok {
-		return fmt.Errorf("%w: entry %d holds no list", errNotFollowing, e.Seq)
-	}
-	f.loop = newLoop(f.step.Body.(*playbooks.Foreach), items)
-	return nil
-}
-
-func (f *frame) foldAssign(m *Machine, e Entry) error {
-	d, err := decodeData[assignData](e)
-	if err != nil {
-		return err
-	}
-	if d.Fault != nil {
-		f.finish(result{status: "failed", fault: d.Fault})
-		return nil
-	}
-	switch f.step.Body.(type) {
-	case *playbooks.Stop:
-		m.ending = &EndedData{State: Succeeded, Message: d.Message}
-	case *playbooks.Fail:
-		m.ending = &EndedData{State: Failed, Message: d.Message}
-	case *playbooks.Assign:
-		v, err := decodeValue(d.Values)
-		if err != nil {
-			return err
-		}
-		values, ok := v.(map[string]any)
-		if !ok {
-			return fmt.Errorf("%w: entry %d holds no values", errNotFollowing, e.Seq)
-		}
-		for name, value := range values {
-			m.vars[name] = value
-		}
-		f.finish(result{status: "ok", output: f.scope["last"]})
 	}
 	return nil
 }
@@ -293,30 +245,12 @@ func (f *frame) next(t *turn) bool {
 		d.Take, d.Fault = f.test(t, "if", f.step.If)
 		t.record(f.path, Chose, 0, d)
 		return true
+	case working:
+		return f.work.next(t, f)
 	case handling:
-		return f.branch.next(t)
-	case finished:
-		return false
+		return f.rescue.next(t)
 	}
-	switch body := f.step.Body.(type) {
-	case *playbooks.Act:
-		return f.act.next(t, f)
-	case *playbooks.Branch:
-		if f.branch != nil {
-			return f.branch.next(t)
-		}
-		var d choseData
-		d.Take, d.Fault = f.test(t, "if", body.If)
-		t.record(f.path, Chose, 0, d)
-	case *playbooks.Foreach:
-		if f.loop != nil {
-			return f.loop.next(t)
-		}
-		t.record(f.path, Looped, 0, f.items(t, body))
-	default:
-		t.record(f.path, Assign, 0, f.assign(t))
-	}
-	return true
+	return false
 }
 
 func (f *frame) test(t *turn, name string, p tester) (bool, *actions.Fault) {
@@ -327,56 +261,20 @@ func (f *frame) test(t *turn, name string, p tester) (bool, *actions.Fault) {
 	return ok, nil
 }
 
-func (f *frame) items(t *turn, body *playbooks.Foreach) loopedData {
-	v, err := body.Items.Eval(f.scope, t.m.run.Created)
-	if err != nil {
-		return loopedData{Fault: expressionFault("foreach", err)}
+// drop gives the step up.
+func (f *frame) drop(m *Machine) {
+	f.dropped = true
+	if f.rescue != nil {
+		f.rescue.drop(m)
+	} else if f.work != nil {
+		f.work.drop(m)
 	}
-	list, ok := v.([]any)
-	switch {
-	case v == nil:
-		list = []any{}
-	case !ok:
-		return loopedData{Fault: actions.Failf("expression", "foreach: the value is no list but %T", v)}
-	case len(list) > MaxItems:
-		return loopedData{Fault: actions.Failf("limit", "foreach: %d items; at most %d are allowed", len(list), MaxItems)}
-	}
-	raw, err := encodeValue(list)
-	if err != nil {
-		return loopedData{Fault: expressionFault("foreach", err)}
-	}
-	return loopedData{Items: raw}
+	f.release(m)
 }
 
-func (f *frame) assign(t *turn) assignData {
-	at := t.m.run.Created
-	switch body := f.step.Body.(type) {
-	case *playbooks.Stop:
-		text, err := message(body.Message, f.scope, at)
-		if err != nil {
-			return assignData{Fault: expressionFault("stop", err)}
-		}
-		return assignData{Message: text}
-	case *playbooks.Fail:
-		text, err := message(body.Message, f.scope, at)
-		if err != nil {
-			return assignData{Fault: expressionFault("fail", err)}
-		}
-		return assignData{Message: text}
-	case *playbooks.Assign:
-		values := map[string]any{}
-		for _, b := range body.Values {
-			v, err := b.Value.Eval(f.scope, at)
-			if err != nil {
-				return assignData{Fault: expressionFault("set."+b.Name, err)}
-			}
-			values[b.Name] = v
-		}
-		raw, err := encodeValue(values)
-		if err != nil {
-			return assignData{Fault: expressionFault("set", err)}
-		}
-		return assignData{Values: raw}
+// release forgets a step that was given up, once nothing of it is in the air or in doubt.
+func (f *frame) release(m *Machine) {
+	if f.dropped && (f.act == nil || f.stage != working || !f.act.inFlight() && f.act.phase != unsure) {
+		delete(m.active, f.path)
 	}
-	return assignData{Fault: actions.Failf(actions.CodeInternal, "step %s has a body of unknown kind", f.path)}
 }

@@ -31,6 +31,7 @@ func message(t *expression.Template, s scope, now time.Time) (string, error) {
 // loop is a foreach in progress. Items start in order; up to the concurrency are in progress.
 type loop struct {
 	body   *playbooks.Foreach
+	known  bool // its items are
 	items  []any
 	rows   []any
 	begun  int
@@ -44,12 +45,12 @@ type iteration struct {
 	seq   *sequence
 }
 
-func newLoop(body *playbooks.Foreach, items []any) *loop {
-	l := &loop{body: body, items: items, rows: make([]any, len(items))}
+// over gives the loop its items.
+func (l *loop) over(items []any) {
+	l.known, l.items, l.rows = true, items, make([]any, len(items))
 	for i, item := range items {
 		l.rows[i] = l.row(item, result{status: "skipped"})
 	}
-	return l
 }
 
 // row is what steps.ID.items holds for an item.
@@ -61,9 +62,12 @@ func (l *loop) row(item any, r result) map[string]any {
 	return row
 }
 
-// settle moves every iteration on and starts new ones. It reports whether the loop is over.
-func (l *loop) settle(m *Machine, f *frame) bool {
-	for moved := true; moved && m.ending == nil; {
+// settle moves every iteration on and starts new ones.
+func (l *loop) settle(m *Machine, f *frame) {
+	if !l.known {
+		return
+	}
+	for moved := true; moved && !f.seq.play.halted; {
 		moved = false
 		rest := l.active[:0]
 		for _, it := range l.active {
@@ -81,7 +85,9 @@ func (l *loop) settle(m *Machine, f *frame) bool {
 			moved = true
 		}
 	}
-	return len(l.active) == 0 && (l.begun == len(l.items) || l.stopped())
+	if len(l.active) == 0 && (l.begun == len(l.items) || l.stopped()) {
+		f.finish(l.result())
+	}
 }
 
 // stopped says that a failure keeps further items from starting.
@@ -90,11 +96,8 @@ func (l *loop) stopped() bool { return l.fault != nil && !l.body.Continue }
 func (l *loop) begin(f *frame) {
 	i := l.begun
 	l.begun++
-	l.active = append(l.active, &iteration{index: i, seq: &sequence{
-		steps: l.body.Do,
-		base:  f.path + "[" + strconv.Itoa(i) + "]/do",
-		scope: f.scope.child(l.body.As, l.items[i]),
-	}})
+	s := f.scope.child(l.body.As, l.items[i])
+	l.active = append(l.active, &iteration{index: i, seq: f.inner(l.body.Do, "["+strconv.Itoa(i)+"]/do", s)})
 }
 
 func (l *loop) close(it *iteration) {
@@ -109,20 +112,76 @@ func (l *loop) close(it *iteration) {
 }
 
 // result is how the foreach as a step ended.
-func (l *loop) result(body *playbooks.Foreach) result {
+func (l *loop) result() result {
 	r := result{status: "ok", items: l.rows}
-	if l.fault != nil && !body.Continue {
+	if l.fault != nil && !l.body.Continue {
 		r.status, r.fault = "failed", l.fault
 	}
 	return r
 }
 
 // next does the first thing that can be done in any of the iterations in progress.
-func (l *loop) next(t *turn) bool {
+func (l *loop) next(t *turn, f *frame) bool {
+	if !l.known {
+		t.record(f.path, Looped, 0, f.items(t, l.body))
+		return true
+	}
 	for _, it := range l.active {
 		if it.seq.next(t) {
 			return true
 		}
 	}
 	return false
+}
+
+func (l *loop) fold(_ *Machine, f *frame, e Entry, _ string) error {
+	if e.Kind != Looped || l.known {
+		return f.strange(e)
+	}
+	d, err := decodeData[loopedData](e)
+	if err != nil {
+		return err
+	}
+	if d.Fault != nil {
+		f.finish(failed(d.Fault))
+		return nil
+	}
+	v, err := decodeValue(d.Items)
+	if err != nil {
+		return err
+	}
+	items, ok := v.([]any)
+	if !ok {
+		return fmt.Errorf("%w: entry %d holds no list", errNotFollowing, e.Seq)
+	}
+	l.over(items)
+	return nil
+}
+
+func (l *loop) drop(m *Machine) {
+	for _, it := range l.active {
+		it.seq.drop(m)
+	}
+}
+
+// items works out what a foreach goes over.
+func (f *frame) items(t *turn, body *playbooks.Foreach) loopedData {
+	v, err := body.Items.Eval(f.scope, t.m.run.Created)
+	if err != nil {
+		return loopedData{Fault: expressionFault("foreach", err)}
+	}
+	list, ok := v.([]any)
+	switch {
+	case v == nil:
+		list = []any{}
+	case !ok:
+		return loopedData{Fault: actions.Failf("expression", "foreach: the value is no list but %T", v)}
+	case len(list) > MaxItems:
+		return loopedData{Fault: actions.Failf("limit", "foreach: %d items; at most %d are allowed", len(list), MaxItems)}
+	}
+	raw, err := encodeValue(list)
+	if err != nil {
+		return loopedData{Fault: expressionFault("foreach", err)}
+	}
+	return loopedData{Items: raw}
 }

@@ -31,11 +31,9 @@ type Machine struct {
 	run      Run
 	seq      int
 	begun    bool
-	root     *sequence
+	play     *play
 	active   map[string]*frame // frames in progress by path, for routing entries
 	vars     map[string]any    // the value of `vars`, shared by all scopes of the run
-	top      scope
-	ending   *EndedData // a stop or a fail was reached; attempts in flight still finish
 	ended    *EndedData
 	flying   int
 }
@@ -83,8 +81,10 @@ func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Mac
 	}
 	m := &Machine{playbook: p, run: run, active: map[string]*frame{}, vars: map[string]any{}}
 	steps := map[string]any{}
-	pending(p.Steps, steps)
-	m.top = scope{
+	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
+		pending(list, steps)
+	}
+	m.play = newPlay(p, scope{
 		p.Subject:  subject,
 		"inputs":   inputs,
 		"lists":    lists,
@@ -94,7 +94,7 @@ func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Mac
 		"tenant":   map[string]any{"name": run.Tenant},
 		"playbook": playbookScope(p),
 		"run":      map[string]any{"id": string(run.ID), "startedAt": run.Created, "mode": string(run.Mode)},
-	}
+	})
 	return m, nil
 }
 
@@ -134,14 +134,7 @@ func pending(steps []playbooks.Step, into map[string]any) {
 		if s.ID != "" {
 			into[s.ID] = stepValue(result{status: "pending"})
 		}
-		pending(s.OnError.Steps, into)
-		switch b := s.Body.(type) {
-		case *playbooks.Branch:
-			pending(b.Then, into)
-			pending(b.Else, into)
-		case *playbooks.Foreach:
-			pending(b.Do, into)
-		}
+		s.Nested(func(_ string, steps []playbooks.Step) { pending(steps, into) })
 	}
 }
 
@@ -151,12 +144,29 @@ func (m *Machine) Run() Run { return m.run }
 // scope is what expressions see.
 type scope map[string]any
 
-// child is a scope of its own for an iteration: what its steps leave behind is not seen outside.
-func (s scope) child(name string, item any) scope {
+// fork is a scope of its own for steps that go on beside others: what they leave behind is not
+// seen outside.
+func (s scope) fork() scope {
 	c := maps.Clone(s)
 	c["steps"] = maps.Clone(s["steps"].(map[string]any))
+	return c
+}
+
+// child is a fork with one name more.
+func (s scope) child(name string, item any) scope {
+	c := s.fork()
 	c[name] = item
 	return c
+}
+
+// adopt takes over what the given steps left behind in a fork.
+func (s scope) adopt(fork scope, steps []playbooks.Step) {
+	ids := map[string]any{}
+	pending(steps, ids)
+	from, into := fork["steps"].(map[string]any), s["steps"].(map[string]any)
+	for id := range ids {
+		into[id] = from[id]
+	}
 }
 
 func (s scope) keep(id string, r result) {
@@ -168,7 +178,8 @@ func (s scope) keep(id string, r result) {
 
 // result is how a step ended.
 type result struct {
-	status   string // ok, failed, skipped, uncertain, pending
+	status   string // ok, failed, skipped, uncertain, canceled, pending
+	step     string // which step failed, where it is another one below
 	output   any
 	items    []any
 	fault    *actions.Fault
@@ -210,8 +221,8 @@ func (m *Machine) apply(e Entry) error {
 		return err
 	}
 	m.seq = e.Seq
-	if m.begun && m.ending == nil {
-		m.root.settle(m)
+	if m.begun {
+		m.play.settle(m)
 	}
 	return nil
 }
@@ -231,12 +242,19 @@ func (m *Machine) fold(e Entry) error {
 	case e.Kind == Began && !m.begun:
 		return m.foldBegan(e)
 	}
+	if e.Kind == Canceling {
+		return m.foldCanceling(e)
+	}
 	path, part, _ := strings.Cut(e.Path, ":")
 	f := m.active[path]
 	if f == nil {
 		return fmt.Errorf("%w: entry %d (%s) is for %q, which is not in progress", errNotFollowing, e.Seq, e.Kind, e.Path)
 	}
-	return f.fold(m, e, part)
+	if err := f.fold(m, e, part); err != nil {
+		return err
+	}
+	f.release(m)
+	return nil
 }
 
 func (m *Machine) foldBegan(e Entry) error {
@@ -256,9 +274,9 @@ func (m *Machine) foldBegan(e Entry) error {
 		maps.Copy(m.vars, values)
 	}
 	m.begun = true
-	m.root = &sequence{steps: m.playbook.Steps, base: "steps", scope: m.top}
 	if d.Fault != nil {
-		m.ending = &EndedData{State: Failed, Message: "vars: " + d.Fault.Error()}
+		m.play.failure = failure{step: "vars", Fault: *d.Fault}
+		m.play.halt(EndedData{State: Failed, Message: "vars: " + d.Fault.Error()})
 	}
 	return nil
 }
@@ -308,7 +326,7 @@ func (m *Machine) entry(path string, kind EntryKind, attempt int, now time.Time,
 func (t *turn) begin() {
 	var d beganData
 	vars := map[string]any{}
-	s := maps.Clone(t.m.top)
+	s := maps.Clone(t.m.play.scope)
 	s["vars"] = vars
 	for _, b := range t.m.playbook.Vars {
 		v, err := b.Value.Eval(s, t.m.run.Created)
@@ -336,31 +354,33 @@ func expressionFault(where string, err error) *actions.Fault {
 func (t *turn) advance() bool {
 	m := t.m
 	t.wake, t.park = time.Time{}, ""
-	if m.ending == nil {
-		if m.root.done {
-			m.ending = rootEnd(m.root.result)
-		} else if m.root.next(t) {
-			return true
-		}
-	}
-	// The run's end is reached, but what is in the air must land, and what nobody knows stays
-	// for a person.
-	if m.ending != nil && m.flying == 0 {
-		if f := m.uncertain(); f != nil {
-			t.park = f.parkMessage()
-			return false
-		}
-		t.record("", Ended, 0, *m.ending)
+	if m.play.next(t) {
 		return true
+	}
+	if m.play.stage == isOver {
+		t.record("", Ended, 0, m.end())
+		return true
+	}
+	if f := m.uncertain(); f != nil && t.park == "" {
+		t.park = f.parkMessage()
 	}
 	return false
 }
 
-func rootEnd(r result) *EndedData {
-	if r.bad() {
-		return &EndedData{State: Failed, Message: r.fault.Error()}
+// end is how the run ended.
+func (m *Machine) end() EndedData {
+	end := *m.play.ending
+	values, fault := m.play.outputs(m)
+	if fault == nil && values != nil {
+		var err error
+		if end.Outputs, err = encodeValue(values); err != nil {
+			fault = expressionFault("outputs", err)
+		}
 	}
-	return &EndedData{State: Succeeded}
+	if fault != nil {
+		return EndedData{State: Failed, Message: fault.Error()}
+	}
+	return end
 }
 
 func (m *Machine) uncertain() *frame {
@@ -430,6 +450,32 @@ func (m *Machine) Uncertain() []string {
 		}
 	}
 	return paths
+}
+
+// Cancel records that somebody calls the run off: its steps end, what is in the air lands, and
+// finally runs. Calling off a second time gives finally up, too.
+func (m *Machine) Cancel(d CancelData, now time.Time) (Entry, error) {
+	if m.ended != nil || !m.begun || m.play.stage == isOver {
+		return Entry{}, fmt.Errorf("%w: the run can't be canceled any more", ErrNotFound)
+	}
+	e := m.entry("", Canceling, 0, now, d)
+	return e, m.apply(e)
+}
+
+func (m *Machine) foldCanceling(e Entry) error {
+	d, err := decodeData[CancelData](e)
+	if err != nil {
+		return err
+	}
+	if !m.begun || m.play.stage == isOver {
+		return fmt.Errorf("%w: entry %d cancels what is not in progress", errNotFollowing, e.Seq)
+	}
+	message := "canceled by " + d.By
+	if d.Reason != "" {
+		message += ": " + d.Reason
+	}
+	m.play.cancel(message)
+	return nil
 }
 
 // IsHistoryError says whether err means that a history does not belong to its playbook.

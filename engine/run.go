@@ -68,15 +68,18 @@ type EntryKind string
 // The kinds of entry. Each is a fact that deciding again must not work out anew, or an effect.
 const (
 	Began   EntryKind = "began"   // the run: the values of vars
-	Chose   EntryKind = "chose"   // an if: which way
+	Chose   EntryKind = "chose"   // an if or a switch: which way; a wait: whether its condition holds
 	Looped  EntryKind = "looped"  // a foreach: its items
 	Assign  EntryKind = "assign"  // a set: the new values
 	Intent  EntryKind = "intent"  // an attempt is about to be made
 	Outcome EntryKind = "outcome" // an attempt has ended
 	Resolve EntryKind = "resolve" // a person settled an uncertain step
+	Timed   EntryKind = "timed"   // a wait: until when
+	Woke    EntryKind = "woke"    // its time has come
 	Ended   EntryKind = "ended"   // the run is over
 
-	Released EntryKind = "released" // a person let a held run go on, or canceled it
+	Released  EntryKind = "released"  // a person let a held run go on, or canceled it
+	Canceling EntryKind = "canceling" // somebody called the run off
 )
 
 // Entry is one line of a run's history. Seq counts from 1 within the run.

@@ -15,11 +15,14 @@ type StepTrace struct {
 	Path     string          `json:"path"`
 	ID       string          `json:"id,omitempty"`
 	Name     string          `json:"name,omitempty"`
-	Kind     string          `json:"kind"` // action, if, foreach, set, stop, fail
+	Kind     string          `json:"kind"` // action, if, switch, foreach, parallel, wait, set, stop, fail
 	Action   string          `json:"action,omitempty"`
-	Status   string          `json:"status"` // ok, failed, skipped, dry, uncertain, running
+	Status   string          `json:"status"` // ok, failed, skipped, dry, uncertain, running, waiting
 	Taken    *bool           `json:"taken,omitempty"`
+	Way      int             `json:"way,omitempty"` // of a switch: which case, from 1
 	Items    int             `json:"items,omitempty"`
+	Until    *time.Time      `json:"until,omitempty"`  // of a wait
+	Rounds   int             `json:"rounds,omitempty"` // of a wait: how often its time has come
 	Message  string          `json:"message,omitempty"`
 	Input    json.RawMessage `json:"input,omitempty"`
 	Output   json.RawMessage `json:"output,omitempty"`
@@ -53,7 +56,9 @@ func (a AttemptTrace) Effective() bool {
 func Trace(p *playbooks.Playbook, history []Entry) []*StepTrace {
 	t := tracer{steps: map[string]*StepTrace{}, known: map[string]*playbooks.Step{}}
 	if p != nil {
-		index(p.Steps, t.known)
+		for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
+			index(list, t.known)
+		}
 	}
 	for _, e := range history {
 		t.entry(e)
@@ -72,14 +77,7 @@ func index(steps []playbooks.Step, into map[string]*playbooks.Step) {
 	for i := range steps {
 		s := &steps[i]
 		into[s.Path] = s
-		index(s.OnError.Steps, into)
-		switch b := s.Body.(type) {
-		case *playbooks.Branch:
-			index(b.Then, into)
-			index(b.Else, into)
-		case *playbooks.Foreach:
-			index(b.Do, into)
-		}
+		s.Nested(func(_ string, steps []playbooks.Step) { index(steps, into) })
 	}
 }
 
@@ -97,6 +95,12 @@ func (t *tracer) step(path string) *StepTrace {
 			s.Action = b.Spec.Name
 		case *playbooks.Branch:
 			s.Kind = "if"
+		case *playbooks.Switch:
+			s.Kind = "switch"
+		case *playbooks.Parallel:
+			s.Kind = "parallel"
+		case *playbooks.Wait:
+			s.Kind = "wait"
 		case *playbooks.Foreach:
 			s.Kind = "foreach"
 		case *playbooks.Assign:
@@ -119,6 +123,10 @@ func (t *tracer) entry(e Entry) {
 		t.chose(t.step(path), e)
 	case Looped:
 		t.looped(t.step(path), e)
+	case Timed:
+		t.timed(t.step(path), e)
+	case Woke:
+		t.woke(t.step(path))
 	case Assign:
 		t.assigned(t.step(path), e)
 	case Intent:
@@ -145,11 +153,40 @@ func (t *tracer) chose(s *StepTrace, e Entry) {
 	switch {
 	case d.Fault != nil:
 		s.Status = "failed"
-	case s.Kind == "if":
+	case s.Kind == "switch" && d.Take:
+		s.Status, s.Way = "ok", d.Way+1
+	case s.Kind == "if", s.Kind == "switch":
 		s.Status = "ok"
+	case s.Kind == "wait" && d.Take && s.Until != nil:
+		s.Status = "ok"
+	case s.Kind == "wait" && s.Until != nil && !e.At.Before(*s.Until):
+		s.Status, s.Fault = "failed", actions.Failf(actions.CodeTimeout, "the condition did not hold in time")
 	case !d.Take:
 		s.Status = "skipped"
 	}
+}
+
+func (t *tracer) timed(s *StepTrace, e Entry) {
+	d, err := decodeData[timedData](e)
+	if err != nil {
+		return
+	}
+	s.Kind, s.Status, s.Fault = "wait", "waiting", d.Fault
+	if d.Fault != nil {
+		s.Status = "failed"
+		return
+	}
+	s.Until = &d.Until
+}
+
+func (t *tracer) woke(s *StepTrace) {
+	s.Rounds++
+	if known := t.known[iterationIndex.ReplaceAllString(s.Path, "")]; known != nil {
+		if b, ok := known.Body.(*playbooks.Wait); ok && b.Poll != nil {
+			return // it looks again
+		}
+	}
+	s.Status = "ok"
 }
 
 func (t *tracer) looped(s *StepTrace, e Entry) {

@@ -44,14 +44,8 @@ func (c *compiler) notYet(n *document.Node, name string) {
 // notYetMend says how to get by without a construct, where there is a way.
 func notYetMend(name string) string {
 	switch name {
-	case "switch":
-		return "use if, then and else"
-	case "parallel", "join":
-		return "write the steps one after the other, or use foreach with concurrency"
-	case "on_failure", "undo":
+	case "undo":
 		return "give the steps that may fail on_error: [steps]"
-	case "finally":
-		return "put the steps at the end, and on_error: continue on those before them"
 	case "sla", "change":
 		return "use poll or schedule with a condition"
 	case "subscription":
@@ -62,12 +56,8 @@ func notYetMend(name string) string {
 		return "let the playbook stop with a comment, and a second, manual playbook do the rest"
 	case "await":
 		return "remove it: the step ends when the service has accepted the request"
-	case "wait":
-		return "use a second playbook with a schedule that looks again later"
 	case "playbook":
 		return "write the steps out here"
-	case "outputs":
-		return "remove it: the run's record holds what each step put out"
 	case "state", "seen", "history":
 		return "use dedupe to act once within a window, or alert.list to count what Graph knows"
 	}

@@ -79,7 +79,8 @@ type compiler struct {
 	tooMany   bool                      // the limit on steps is reported once
 	closing   *document.Node            // the first place that closes something
 	foreaches int                       // foreach steps that we are inside of
-	parallel  int                       // those of them that work on several items at once
+	parallel  int                       // those of them that work on several items at once, and parallel branches
+	tail      int                       // inside of on_failure or finally
 }
 
 // report adds a finding. Every finding of this package passes here or through problem.
@@ -116,8 +117,9 @@ func (c *compiler) playbook(root *document.Node) {
 		scope = c.vars(n, scope)
 	}
 	if n, ok := b.need("steps", "a list of what to do"); ok {
-		c.book.Steps, _ = c.stepList(n, "steps", 1, scope)
+		c.book.Steps, scope = c.stepList(n, "steps", 1, scope)
 	}
+	c.after(b, scope)
 	c.closingIsOwned(b)
 	c.unusedIDs()
 	c.book.Lists = sortedNames(c.lists)

@@ -32,7 +32,10 @@ func Schema(specs []actions.Spec) *actions.Schema {
 			"key":    {Type: "string", Description: "For example ${{ alert.incidentId }}."},
 			"window": duration("How long a key counts."),
 		}), "key", "window"),
-		"steps": stepsOf("What the playbook does, in order."),
+		"steps":      stepsOf("What the playbook does, in order."),
+		"on_failure": stepsOf("What to do when the steps have failed. Expressions read failure.step, failure.code and failure.message."),
+		"finally":    stepsOf("What to do at every end: success, failure and cancellation."),
+		"outputs":    {Type: "object", MaxProperties: new(MaxOutputs), Description: "Values that the run leaves behind when it ended well."},
 	})
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "playbookd playbook"
@@ -108,9 +111,21 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 		"do":          stepsOf("What to do for each item."),
 		"then":        stepsOf("What to do where the condition holds."),
 		"else":        stepsOf("What to do where it does not."),
-		"set":         {Type: "object", MinProperties: new(1), Description: "New values of variables."},
-		"stop":        {Type: "string", Description: "End the run well, and say why."},
-		"fail":        {Type: "string", Description: "End the run as failed, and say why."},
+		"switch": {Type: "array", MinItems: new(1), MaxItems: new(MaxCases), Description: "The first case whose condition holds is taken.", Items: &actions.Schema{AnyOf: []*actions.Schema{
+			required(closed("", map[string]*actions.Schema{"if": condition("When to take this case."), "do": stepsOf("What to do then.")}), "if", "do"),
+			required(closed("", map[string]*actions.Schema{"else": stepsOf("What to do where no case holds.")}), "else"),
+		}}},
+		"parallel": {Type: "array", MinItems: new(2), MaxItems: new(MaxBranches), Items: stepsOf("One branch."), Description: "Lists of steps that are in progress at the same time."},
+		"join":     words("all: every branch must end well. any: the first that does decides, and the others are canceled. Left out: all.", "all", "any"),
+		"wait": {AnyOf: []*actions.Schema{duration(""), required(closed("", map[string]*actions.Schema{
+			"until":  condition("A time, or a condition that is looked at again and again."),
+			"every":  duration("How often to look. Left out: 1m."),
+			"within": duration("How long to try. Beyond it the step fails."),
+			"do":     stepsOf("Steps to run before each look."),
+		}), "until")}, Description: "Let time pass. It survives restarts."},
+		"set":  {Type: "object", MinProperties: new(1), Description: "New values of variables."},
+		"stop": {Type: "string", Description: "End the run well, and say why."},
+		"fail": {Type: "string", Description: "End the run as failed, and say why."},
 	})
 	for _, s := range specs {
 		step.AllOf = append(step.AllOf, &actions.Schema{
@@ -173,4 +188,9 @@ func words(description string, allowed ...string) *actions.Schema {
 
 func duration(description string) *actions.Schema {
 	return &actions.Schema{Type: "string", Pattern: "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", MinLength: new(2), Description: description}
+}
+
+// condition is a bare expression.
+func condition(description string) *actions.Schema {
+	return &actions.Schema{Types: []string{"string", "boolean"}, Description: description}
 }

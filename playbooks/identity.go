@@ -12,12 +12,12 @@ import (
 
 func playbookKeys() []string {
 	return []string{"name", "description", "owner", "reason", "expires", "tags", "priority", "tenants", "mode", "enabled",
-		"triggers", "when", "vars", "steps", "concurrency", "dedupe"}
+		"triggers", "when", "vars", "steps", "on_failure", "finally", "outputs", "concurrency", "dedupe"}
 }
 
 // laterPlaybookKeys are keys of the language that this version refuses.
 func laterPlaybookKeys() []string {
-	return []string{"on_failure", "finally", "outputs", "limits", "state"}
+	return []string{"limits", "state"}
 }
 
 // identity reads what a playbook says about itself.

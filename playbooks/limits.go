@@ -18,6 +18,10 @@ const (
 	MaxSteps             = 200 // of a playbook, counted at every depth
 	MaxStepDepth         = 8   // lists of steps inside lists of steps
 	MaxForeachDepth      = 2   // foreach inside foreach
+	MaxCases             = 30  // of a switch
+	MaxBranches          = 20  // of a parallel
+	MaxOutputs           = 30
+	MaxWaitRounds        = 10_000 // looks of one wait with a condition
 	MaxItemsConcurrency  = 50
 	MaxAttempts          = 20
 	MaxWebhookPath       = 64
@@ -34,6 +38,9 @@ const (
 	MaxBackoff      = 24 * time.Hour
 	MinTimeout      = time.Second
 	MaxTimeout      = time.Hour
+	MinWait         = time.Second
+	MaxWait         = 90 * 24 * time.Hour
+	MinWaitEvery    = 5 * time.Second
 	MinDedupeWindow = time.Second
 	MaxDedupeWindow = 90 * 24 * time.Hour
 	ExpiresSoon     = 14 * 24 * time.Hour // a playbook that ends within this time is reported
@@ -55,6 +62,9 @@ const (
 	DefaultInitial  = time.Second
 	DefaultMax      = 5 * time.Minute
 )
+
+// DefaultWaitEvery is how often a wait looks whether its condition holds when it doesn't say.
+const DefaultWaitEvery = time.Minute
 
 // DefaultItem is what the item of a foreach is called where as is left out.
 const DefaultItem = "item"

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
@@ -33,6 +34,9 @@ type Playbook struct {
 	Vars        []Binding           // evaluated in order when a run starts
 	Lists       []string            // names of the watchlists that it reads, sorted
 	Steps       []Step
+	OnFailure   []Step               // run when the steps failed, before Finally
+	Finally     []Step               // run at every end: success, failure, cancellation
+	Outputs     []Binding            // what the run leaves behind when it ended well
 	Concurrency *expression.Template // key: one run at a time for each; nil: no limit
 	Dedupe      *Dedupe
 }
@@ -158,7 +162,8 @@ type Retry struct {
 	Max      time.Duration
 }
 
-// Body is what a step does: one of Act, Branch, Foreach, Assign, Stop and Fail.
+// Body is what a step does: one of Act, Branch, Switch, Foreach, Parallel, Wait, Question, Call,
+// Assign, Stop and Fail.
 type Body interface{ body() }
 
 // Act calls an action.
@@ -174,6 +179,40 @@ type Branch struct {
 	If   *expression.Program
 	Then []Step
 	Else []Step
+}
+
+// Switch runs the steps of the first case whose condition holds.
+type Switch struct {
+	Cases []Case
+	Else  []Step
+}
+
+// Case is one way through a Switch.
+type Case struct {
+	If *expression.Program
+	Do []Step
+}
+
+// Parallel runs its branches at the same time. With Any the first that ends well decides, and the
+// others are canceled; else all of them must end well.
+type Parallel struct {
+	Branches [][]Step
+	Any      bool
+}
+
+// Wait lets time pass. Exactly one of For, Until and Poll is set.
+type Wait struct {
+	For   time.Duration
+	Until *expression.Program // gives a time
+	Poll  *WaitPoll
+}
+
+// WaitPoll waits until a condition holds: it runs its steps, looks, and tries again.
+type WaitPoll struct {
+	Until  *expression.Program // sees the steps of the round
+	Every  time.Duration
+	Within time.Duration // beyond it the step fails
+	Do     []Step
 }
 
 // Foreach runs its steps once for each item of a list.
@@ -194,12 +233,46 @@ type (
 	Fail struct{ Message *expression.Template }
 )
 
-func (*Act) body()     {}
-func (*Branch) body()  {}
-func (*Foreach) body() {}
-func (*Assign) body()  {}
-func (*Stop) body()    {}
-func (*Fail) body()    {}
+func (*Act) body()      {}
+func (*Branch) body()   {}
+func (*Switch) body()   {}
+func (*Parallel) body() {}
+func (*Wait) body()     {}
+func (*Foreach) body()  {}
+func (*Assign) body()   {}
+func (*Stop) body()     {}
+func (*Fail) body()     {}
+
+// Nested gives every list of steps inside of the step, with the name under which its paths lie.
+// Whoever walks a playbook uses it, so that no construct is forgotten anywhere.
+func (s *Step) Nested(visit func(name string, steps []Step)) {
+	give := func(name string, steps []Step) {
+		if len(steps) > 0 {
+			visit(name, steps)
+		}
+	}
+	switch b := s.Body.(type) {
+	case *Branch:
+		give("then", b.Then)
+		give("else", b.Else)
+	case *Switch:
+		for i := range b.Cases {
+			give("case/"+strconv.Itoa(i), b.Cases[i].Do)
+		}
+		give("else", b.Else)
+	case *Parallel:
+		for i := range b.Branches {
+			give("branch/"+strconv.Itoa(i), b.Branches[i])
+		}
+	case *Foreach:
+		give("do", b.Do)
+	case *Wait:
+		if b.Poll != nil {
+			give("do", b.Poll.Do)
+		}
+	}
+	give("on_error", s.OnError.Steps)
+}
 
 // Catalog is where the compiler finds actions.
 type Catalog interface {

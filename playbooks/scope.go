@@ -39,6 +39,13 @@ func (s *scope) withStep(id string, t expression.Type) *scope {
 	return next
 }
 
+// merge adds the steps of another scope: those of a way that may not have been taken.
+func (s *scope) merge(other *scope) *scope {
+	next := s.clone()
+	maps.Copy(next.steps, other.steps)
+	return next
+}
+
 func (s *scope) withName(name string, t expression.Type) *scope {
 	next := s.clone()
 	next.names[name] = t
@@ -133,7 +140,9 @@ func SubjectTypeOf(kind string) expression.Type {
 
 // stepStatuses are the values of steps.ID.status. A step that was not reached, in a branch that was not
 // taken, is pending.
-func stepStatuses() []string { return []string{"ok", "failed", "skipped", "uncertain", "pending"} }
+func stepStatuses() []string {
+	return []string{"ok", "failed", "skipped", "uncertain", "canceled", "pending"}
+}
 
 // stepType is what expressions know of a step that has ended.
 func stepType(fields map[string]expression.Type) expression.Type {

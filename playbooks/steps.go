@@ -11,10 +11,12 @@ import (
 )
 
 // bodyKeys are the keys of which a step has exactly one: they say what it does.
-func bodyKeys() []string { return []string{"action", "foreach", "set", "stop", "fail", "then"} }
+func bodyKeys() []string {
+	return []string{"action", "foreach", "set", "stop", "fail", "then", "switch", "parallel", "wait"}
+}
 
 func laterStepKeys() []string {
-	return []string{"switch", "parallel", "join", "wait", "approve", "ask", "playbook", "await", "undo", "guard"}
+	return []string{"approve", "ask", "playbook", "await", "undo", "guard"}
 }
 
 // stepKeys are the keys that make sense beside a body.
@@ -27,6 +29,10 @@ func stepKeys(body string) []string {
 		return append(common, "as", "concurrency", "on_error", "do")
 	case "then":
 		return append(common, "else", "on_error")
+	case "switch", "wait":
+		return append(common, "on_error")
+	case "parallel":
+		return append(common, "join", "on_error")
 	}
 	return common
 }
@@ -103,8 +109,24 @@ func endingOf(s Step) string {
 		if e := endingOf(body.Else[len(body.Else)-1]); e != "" && endingOf(body.Then[len(body.Then)-1]) != "" {
 			return e
 		}
+	case *Switch:
+		return endingOfSwitch(body)
 	}
 	return ""
+}
+
+// endingOfSwitch names what ends the run whichever way is taken, or "".
+func endingOfSwitch(s *Switch) string {
+	if len(s.Else) == 0 {
+		return ""
+	}
+	e := endingOf(s.Else[len(s.Else)-1])
+	for _, way := range s.Cases {
+		if len(way.Do) == 0 || endingOf(way.Do[len(way.Do)-1]) == "" {
+			return ""
+		}
+	}
+	return e
 }
 
 // afterStep is what a step leaves behind: the scope of the next one, and its own type.
@@ -139,12 +161,18 @@ func (c *compiler) step(n *document.Node, path string, depth int, s *scope) (Ste
 		after = c.foreach(b, &step, depth, s)
 	case "then":
 		after = c.branch(b, &step, depth, s)
+	case "switch":
+		after = c.choose(b, &step, depth, s)
+	case "parallel":
+		after = c.branches(b, &step, depth, s)
+	case "wait":
+		after = c.wait(b, &step, depth, s)
 	case "set":
 		step.Body = c.set(b, s)
 	case "stop":
-		step.Body = &Stop{Message: c.message(b.get("stop"), s)}
+		step.Body = &Stop{Message: c.ends(b.get("stop"), s)}
 	case "fail":
-		step.Body = &Fail{Message: c.message(b.get("fail"), s)}
+		step.Body = &Fail{Message: c.ends(b.get("fail"), s)}
 	}
 	return step, after, step.Body != nil
 }
@@ -168,12 +196,12 @@ func (c *compiler) bodyOf(n *document.Node) (string, bool) {
 	case len(bodies) == 1:
 		return bodies[0], true
 	case len(n.Pairs) == 0:
-		c.fail(n, codeMissing, "add action, foreach, set, stop or fail", "this step is empty")
+		c.fail(n, codeMissing, "add what it does, such as action", "this step is empty")
 	default: // judge the keys, and say that the step does nothing if none of them is the reason
 		before := len(c.findings)
 		c.block(n, "a step", allStepKeys(), laterStepKeys())
 		if len(c.findings) == before {
-			c.fail(n, codeMissing, "add action, foreach, set, stop or fail, or then after an if", "this step does nothing")
+			c.fail(n, codeMissing, "add what it does, such as action, or then after an if", "this step does nothing")
 		}
 	}
 	return "", false
@@ -272,7 +300,9 @@ func (c *compiler) retry(n *document.Node) *Retry {
 // step is a different mistake from a reference to none.
 func (c *compiler) collect(root *document.Node) {
 	c.ids, c.setVars = map[string]*document.Node{}, map[string]bool{}
-	c.collectSteps(root.Get("steps"))
+	for _, key := range []string{"steps", "on_failure", "finally"} {
+		c.collectSteps(root.Get(key))
+	}
 }
 
 func (c *compiler) collectSteps(n *document.Node) {
@@ -292,10 +322,27 @@ func (c *compiler) collectSteps(n *document.Node) {
 				c.setVars[p.Key.Text] = true
 			}
 		}
-		for _, key := range []string{"then", "else", "do", "on_error"} {
-			c.collectSteps(item.Get(key))
+		for _, list := range nested(item) {
+			c.collectSteps(list)
 		}
 	}
+}
+
+// nested gives the lists of steps that stand below a step in the document.
+func nested(step *document.Node) []*document.Node {
+	lists := []*document.Node{step.Get("then"), step.Get("else"), step.Get("do"), step.Get("on_error")}
+	if ways := step.Get("switch"); ways != nil {
+		for _, way := range ways.Items {
+			lists = append(lists, way.Get("do"), way.Get("else"))
+		}
+	}
+	if branches := step.Get("parallel"); branches != nil {
+		lists = append(lists, branches.Items...)
+	}
+	if wait := step.Get("wait"); wait != nil {
+		lists = append(lists, wait.Get("do"))
+	}
+	return lists
 }
 
 // unusedIDs warns of ids that nothing reads: most often a sign of a reference that went astray.
