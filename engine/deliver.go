@@ -92,7 +92,7 @@ func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 			} else {
 				m.Run = run.Run.ID
 				planned.Runs = append(planned.Runs, run)
-				pl.docs[p.Digest] = p.Source
+				pl.docs[p.Digest] = p.Recorded
 				for digest, content := range contents {
 					pl.docs[digest] = content
 				}

@@ -221,7 +221,7 @@ func generated(t *rapid.T) string {
 		for range rapid.IntRange(1, 3).Draw(t, "steps") {
 			n++
 			id := n
-			kind := rapid.SampledFrom([]string{"read", "put", "add", "once", "both", "if", "foreach", "set", "handled", "switch", "parallel", "wait", "poll"}).Draw(t, "kind")
+			kind := rapid.SampledFrom([]string{"read", "put", "add", "once", "both", "if", "foreach", "set", "handled", "switch", "parallel", "wait", "poll", "call"}).Draw(t, "kind")
 			if depth == 0 && slices.Contains([]string{"if", "foreach", "switch", "parallel"}, kind) {
 				kind = "put"
 			}
@@ -232,6 +232,9 @@ func generated(t *rapid.T) string {
 			case "parallel":
 				fmt.Fprintf(&b, "%s- join: %s\n%s  parallel:\n%s    -\n%s%s    -\n%s", indent,
 					rapid.SampledFrom([]string{"all", "any"}).Draw(t, "join"), indent, indent, block(depth-1, indent+"      "), indent, block(depth-1, indent+"      "))
+			case "call":
+				fmt.Fprintf(&b, "%s- {playbook: sub, with: {value: %s}, on_error: %s}\n", indent,
+					rapid.SampledFrom([]string{"a", "stop", "fail"}).Draw(t, "value"), rapid.SampledFrom([]string{"fail", "continue"}).Draw(t, "onError"))
 			case "wait":
 				fmt.Fprintf(&b, "%s- wait: %s\n", indent, rapid.SampledFrom([]string{"1s", "5m", "2d"}).Draw(t, "time"))
 			case "poll":
@@ -347,7 +350,7 @@ func TestADamagedHistoryIsRefusedWithoutAPanic(t *testing.T) {
 		i := rapid.IntRange(0, len(history)-1).Draw(rt, "entry")
 		e := &history[i]
 		kinds := []engine.EntryKind{engine.Began, engine.Chose, engine.Looped, engine.Assign, engine.Intent, engine.Outcome, engine.Resolve, engine.Ended,
-			engine.Timed, engine.Woke, engine.Canceling}
+			engine.Timed, engine.Woke, engine.Called, engine.Returned, engine.Canceling}
 		switch rapid.IntRange(0, 4).Draw(rt, "damage") {
 		case 0:
 			e.Kind = rapid.SampledFrom(kinds).Draw(rt, "kind")

@@ -146,6 +146,30 @@ steps:
   - wait: {until: alert.severity == "high", every: 5s, within: 12s, do: [{action: test.read, with: {value: a}}]}
 `, state: engine.Failed, message: "did not hold within 12s",
 			want: []string{"steps/0[0]/do/0:read#1", "steps/0[1]/do/0:read#1", "steps/0[2]/do/0:read#1", "steps/0[3]/do/0:read#1"}},
+		{name: "a called playbook has names of its own and gives back its outputs", text: `
+vars: {both: mine}
+steps:
+  - {id: sub, playbook: sub, with: {value: a}}
+  - {if: vars.both == "mine" and steps.sub.output.said == "done", action: test.put, with: {value: c}}
+`, want: []string{"steps/0/call/steps/0:add#1", "steps/0/call/steps/4:put#1", "steps/0/call/finally/0:put#1", "steps/1:put#1"}, state: engine.Succeeded},
+		{name: "a stop ends the called playbook and not the run", text: `
+steps:
+  - {playbook: sub, with: {value: stop}}
+  - {action: test.put, with: {value: c}}
+`, want: []string{"steps/0/call/steps/0:add#1", "steps/0/call/finally/0:put#1", "steps/1:put#1"}, state: engine.Succeeded},
+		{name: "a called playbook that fails is a step that fails, and cleans up", text: `
+steps:
+  - {id: sub, playbook: sub, with: {value: fail}}
+on_failure: [{if: failure.step == "bad", action: test.add, with: {value: "${{ failure.message }}"}}]
+`, want: []string{"steps/0/call/steps/0:add#1", "steps/0/call/finally/0:put#1", "on_failure/0:add#1"}, state: engine.Failed, message: "sub: on purpose"},
+		{name: "a called playbook that lost a race cleans up", text: `
+steps:
+  - join: any
+    parallel:
+      - - {playbook: sub, with: {value: a}}
+      - - {action: test.put, with: {value: b}}
+  - {wait: 1h}
+`, want: []string{"steps/0/branch/0/0/call/steps/0:add#1", "steps/0/branch/1/0:put#1", "steps/0/branch/0/0/call/finally/0:put#1"}, state: engine.Succeeded},
 		{name: "a moment that is past is not waited for", text: `
 steps:
   - wait: {until: alert.createdDateTime}

@@ -143,6 +143,8 @@ func (f *frame) newWork() work {
 		return newParallel(body, f)
 	case *playbooks.Wait:
 		return &pause{body: body}
+	case *playbooks.Call:
+		return &calling{body: body}
 	}
 	return assignment{}
 }
@@ -272,9 +274,18 @@ func (f *frame) drop(m *Machine) {
 	f.release(m)
 }
 
-// release forgets a step that was given up, once nothing of it is in the air or in doubt.
+// release forgets a step that was given up, once nothing of it is in the air, in doubt, or to be
+// cleaned up.
 func (f *frame) release(m *Machine) {
-	if f.dropped && (f.act == nil || f.stage != working || !f.act.inFlight() && f.act.phase != unsure) {
+	if !f.dropped {
+		return
+	}
+	if c, ok := f.work.(*calling); ok && c.play != nil && f.stage == working {
+		m.left[f.path] = f
+		return
+	}
+	if f.act == nil || f.stage != working || !f.act.inFlight() && f.act.phase != unsure {
 		delete(m.active, f.path)
+		delete(m.left, f.path)
 	}
 }

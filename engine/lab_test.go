@@ -58,7 +58,7 @@ func (l *lab) restart() {
 }
 
 func (l *lab) recompile(name string, source []byte) (*playbooks.Playbook, error) {
-	p, findings := playbooks.Compile(name, source, playbooks.Options{Catalog: l.world.registry()})
+	p, findings := playbooks.CompileRecorded(name, source, playbooks.Options{Catalog: l.world.registry()})
 	return p, findings.Err()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type Machine struct {
 	begun    bool
 	play     *play
 	active   map[string]*frame // frames in progress by path, for routing entries
+	left     map[string]*frame // calls that were given up and still clean up
 	vars     map[string]any    // the value of `vars`, shared by all scopes of the run
 	ended    *EndedData
 	flying   int
@@ -79,7 +81,7 @@ func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Mac
 			return nil, fmt.Errorf("inputs of event %s: %w", ev.ID, err)
 		}
 	}
-	m := &Machine{playbook: p, run: run, active: map[string]*frame{}, vars: map[string]any{}}
+	m := &Machine{playbook: p, run: run, active: map[string]*frame{}, left: map[string]*frame{}, vars: map[string]any{}}
 	steps := map[string]any{}
 	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
 		pending(list, steps)
@@ -94,7 +96,7 @@ func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Mac
 		"tenant":   map[string]any{"name": run.Tenant},
 		"playbook": playbookScope(p),
 		"run":      map[string]any{"id": string(run.ID), "startedAt": run.Created, "mode": string(run.Mode)},
-	})
+	}, "")
 	return m, nil
 }
 
@@ -222,6 +224,9 @@ func (m *Machine) apply(e Entry) error {
 	}
 	m.seq = e.Seq
 	if m.begun {
+		for _, f := range m.left {
+			f.work.settle(m, f)
+		}
 		m.play.settle(m)
 	}
 	return nil
@@ -255,6 +260,16 @@ func (m *Machine) fold(e Entry) error {
 	}
 	f.release(m)
 	return nil
+}
+
+// nextLeft lets playbooks that were called and given up clean up after themselves.
+func (m *Machine) nextLeft(t *turn) bool {
+	for _, path := range slices.Sorted(maps.Keys(m.left)) {
+		if f := m.left[path]; f.work.next(t, f) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) foldBegan(e Entry) error {
@@ -325,18 +340,8 @@ func (m *Machine) entry(path string, kind EntryKind, attempt int, now time.Time,
 
 func (t *turn) begin() {
 	var d beganData
-	vars := map[string]any{}
-	s := maps.Clone(t.m.play.scope)
-	s["vars"] = vars
-	for _, b := range t.m.playbook.Vars {
-		v, err := b.Value.Eval(s, t.m.run.Created)
-		if err != nil {
-			d.Fault = expressionFault("vars."+b.Name, err)
-			break
-		}
-		vars[b.Name] = v
-	}
-	if len(vars) > 0 && d.Fault == nil {
+	vars, fault := evalVars(t.m.playbook, t.m.play.scope, t.m.run.Created)
+	if d.Fault = fault; len(vars) > 0 {
 		raw, err := encodeValue(vars)
 		if err != nil {
 			d.Fault = expressionFault("vars", err)
@@ -354,7 +359,7 @@ func expressionFault(where string, err error) *actions.Fault {
 func (t *turn) advance() bool {
 	m := t.m
 	t.wake, t.park = time.Time{}, ""
-	if m.play.next(t) {
+	if m.play.next(t) || m.nextLeft(t) {
 		return true
 	}
 	if m.play.stage == isOver {

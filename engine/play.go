@@ -2,7 +2,6 @@ package engine
 
 import (
 	"maps"
-	"strings"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/playbooks"
@@ -18,6 +17,7 @@ import (
 // Between two stages what is in the air must land, and what nobody knows stays for a person.
 type play struct {
 	book    *playbooks.Playbook
+	base    string // put before the paths of its lists: "" for the run's own
 	scope   scope
 	stage   stageOfPlay
 	seq     *sequence // of the stage
@@ -45,9 +45,9 @@ func (f failure) value() map[string]any {
 	return map[string]any{"step": f.step, "code": f.Code, "message": f.Message}
 }
 
-func newPlay(book *playbooks.Playbook, s scope) *play {
-	p := &play{book: book, scope: s}
-	p.seq = &sequence{steps: book.Steps, base: "steps", scope: s, play: p}
+func newPlay(book *playbooks.Playbook, s scope, base string) *play {
+	p := &play{book: book, base: base, scope: s}
+	p.seq = &sequence{steps: book.Steps, base: base + "steps", scope: s, play: p}
 	return p
 }
 
@@ -123,7 +123,7 @@ func (p *play) begin(base string, steps []playbooks.Step) {
 	if p.ending.State == Failed {
 		s["failure"] = p.failure.value()
 	}
-	p.seq = &sequence{steps: steps, base: base, scope: s, play: p}
+	p.seq = &sequence{steps: steps, base: p.base + base, scope: s, play: p}
 }
 
 // next does the first thing that can be done.
@@ -155,9 +155,4 @@ func (p *play) outputs(m *Machine) (values map[string]any, fault *actions.Fault)
 		values[b.Name] = v
 	}
 	return values, nil
-}
-
-// isTail says that a path belongs to on_failure or finally.
-func isTail(path string) bool {
-	return strings.HasPrefix(path, "on_failure/") || strings.HasPrefix(path, "finally/")
 }

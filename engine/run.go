@@ -76,9 +76,11 @@ const (
 	Resolve EntryKind = "resolve" // a person settled an uncertain step
 	Timed   EntryKind = "timed"   // a wait: until when
 	Woke    EntryKind = "woke"    // its time has come
+	Called  EntryKind = "called"  // another playbook, as a step: its inputs and variables
 	Ended   EntryKind = "ended"   // the run is over
 
 	Released  EntryKind = "released"  // a person let a held run go on, or canceled it
+	Returned  EntryKind = "returned"  // from the other playbook: its outputs
 	Canceling EntryKind = "canceling" // somebody called the run off
 )
 

@@ -56,9 +56,7 @@ func (a AttemptTrace) Effective() bool {
 func Trace(p *playbooks.Playbook, history []Entry) []*StepTrace {
 	t := tracer{steps: map[string]*StepTrace{}, known: map[string]*playbooks.Step{}}
 	if p != nil {
-		for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
-			index(list, t.known)
-		}
+		index(p, "", t.known)
 	}
 	for _, e := range history {
 		t.entry(e)
@@ -72,12 +70,21 @@ type tracer struct {
 	known map[string]*playbooks.Step
 }
 
-// index finds steps by their path in the syntax tree.
-func index(steps []playbooks.Step, into map[string]*playbooks.Step) {
-	for i := range steps {
-		s := &steps[i]
-		into[s.Path] = s
-		s.Nested(func(_ string, steps []playbooks.Step) { index(steps, into) })
+// index finds steps by their path in the syntax tree, those of called playbooks below the call.
+func index(p *playbooks.Playbook, base string, into map[string]*playbooks.Step) {
+	var walk func(steps []playbooks.Step)
+	walk = func(steps []playbooks.Step) {
+		for i := range steps {
+			s := &steps[i]
+			into[base+s.Path] = s
+			s.Nested(func(_ string, steps []playbooks.Step) { walk(steps) })
+			if call, ok := s.Body.(*playbooks.Call); ok {
+				index(call.Playbook, base+s.Path+"/call/", into)
+			}
+		}
+	}
+	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
+		walk(list)
 	}
 }
 
@@ -101,6 +108,8 @@ func (t *tracer) step(path string) *StepTrace {
 			s.Kind = "parallel"
 		case *playbooks.Wait:
 			s.Kind = "wait"
+		case *playbooks.Call:
+			s.Kind, s.Action = "playbook", b.Name
 		case *playbooks.Foreach:
 			s.Kind = "foreach"
 		case *playbooks.Assign:
@@ -127,6 +136,22 @@ func (t *tracer) entry(e Entry) {
 		t.timed(t.step(path), e)
 	case Woke:
 		t.woke(t.step(path))
+	case Called:
+		s := t.step(path)
+		if d, err := decodeData[calledData](e); err == nil {
+			s.Kind, s.Input, s.Fault = "playbook", d.Inputs, d.Fault
+			if d.Fault != nil {
+				s.Status = "failed"
+			}
+		}
+	case Returned:
+		s := t.step(path)
+		if d, err := decodeData[returnedData](e); err == nil {
+			s.Status, s.Output, s.Fault = "ok", d.Outputs, d.Fault
+			if d.Fault != nil {
+				s.Status = "failed"
+			}
+		}
 	case Assign:
 		t.assigned(t.step(path), e)
 	case Intent:

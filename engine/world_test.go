@@ -93,7 +93,13 @@ func (w *world) registry() *actions.Registry {
 func compile(t testing.TB, reg *actions.Registry, text string) *playbooks.Playbook {
 	t.Helper()
 	src := "name: test\ntriggers:\n  - poll: {resource: alerts, every: 1m}\n" + text
-	p, findings := playbooks.Compile("test.yaml", []byte(src), playbooks.Options{Catalog: reg})
+	o := playbooks.Options{Catalog: reg}
+	sub, findings := playbooks.Compile("sub.yaml", []byte(called), o)
+	if findings.HasErrors() {
+		t.Fatal(findings)
+	}
+	o.Callees = map[string]*playbooks.Playbook{"sub": sub}
+	p, findings := playbooks.Compile("test.yaml", []byte(src), o)
 	for _, f := range findings {
 		if f.Severity == diag.Error {
 			t.Fatalf("playbook does not compile: %v\n%s", f, src)
@@ -101,6 +107,21 @@ func compile(t testing.TB, reg *actions.Registry, text string) *playbooks.Playbo
 	}
 	return p
 }
+
+// called is a playbook that the tests' playbooks can call.
+const called = `
+name: sub
+triggers: [{manual: {inputs: {value: {type: text, required: true}, note: {type: text, default: none}}}}]
+vars: {both: "${{ inputs.value + inputs.note }}"}
+steps:
+  - {id: one, action: test.add, with: {value: "${{ vars.both }}"}}
+  - {wait: 5m}
+  - {if: inputs.value == "stop", stop: early}
+  - {if: inputs.value == "fail", id: bad, fail: on purpose}
+  - {action: test.put, with: {value: b}}
+finally: [{action: test.put, with: {value: cleaned}}]
+outputs: {said: "${{ steps.one.output.value }}"}
+`
 
 func alert(fields string) engine.Event {
 	return engine.Event{

@@ -56,8 +56,6 @@ func notYetMend(name string) string {
 		return "let the playbook stop with a comment, and a second, manual playbook do the rest"
 	case "await":
 		return "remove it: the step ends when the service has accepted the request"
-	case "playbook":
-		return "write the steps out here"
 	case "state", "seen", "history":
 		return "use dedupe to act once within a window, or alert.list to count what Graph knows"
 	}

@@ -39,6 +39,8 @@ const (
 	codeWebhook        = "PB051"
 	codeFile           = "PB052"
 	codeExpand         = "PB053"
+	codeCall           = "PB054"
+	codeCycle          = "PB055"
 )
 
 // Codes explains every finding that this package reports.
@@ -119,6 +121,10 @@ func meaningCodes() []diag.Code {
 			Help: "Each determination belongs to one classification or two: falsePositive goes with notMalicious, notEnoughDataToValidate and other. Graph takes any pair, and the portal then shows an alert that its reports count nowhere."},
 		{Code: codeWebhook, Title: "One webhook with two meanings", Severity: diag.Error,
 			Help: "Several playbooks may listen to one webhook, if all of them declare the same auth and as. Otherwise the weaker proof would open the door for both."},
+		{Code: codeCall, Title: "The playbook that is called cannot be used", Severity: diag.Error,
+			Help: "A step calls another playbook by its name. It must be in the same set, without mistakes of its own. What it is given stands under with and is declared as the inputs of its manual trigger; what it gives back are its outputs."},
+		{Code: codeCycle, Title: "A playbook that calls itself", Severity: diag.Error,
+			Help: "Following the calls from playbook to playbook leads back to where it began, so a run would never end. Loops belong into foreach, or into a wait with a condition."},
 		{Code: codeExpand, Title: "The incident comes without its alerts", Severity: diag.Warning,
 			Help: "Incidents are polled without their alerts unless the poll says expand: alerts. Without, incident.alerts is empty, and so are ips(incident), devices(incident) and their like."},
 	}

@@ -23,7 +23,13 @@ type Options struct {
 	// Now is the time by which expiry is judged. Zero: it is not judged.
 	Now time.Time
 
+	// Callees are the playbooks that steps can call, by name. Load and CompileRecorded find them.
+	Callees map[string]*Playbook
+
 	written map[string]*actions.Schema // authoring schemas by action, shared within one Load
+	known   []string                   // names of playbooks that are there besides Callees
+	broken  map[string]bool            // playbooks that are there and have mistakes
+	cycles  map[string]string          // playbooks that lead back to this one, and by which way
 }
 
 // ListInfo is what the compiler knows about a watchlist.
@@ -50,13 +56,15 @@ func Compile(file string, src []byte, o Options) (*Playbook, diag.Findings) {
 	}
 	c := &compiler{
 		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{},
-		book: &Playbook{File: file, Source: src, Digest: Digest(src), Mode: Live, Enabled: true},
+		book: &Playbook{File: file, Source: src, Mode: Live, Enabled: true},
 	}
 	c.playbook(doc.Root)
 	c.findings.Sort()
 	if c.findings.HasErrors() {
 		return nil, c.findings
 	}
+	c.book.Recorded = c.book.record()
+	c.book.Digest = Digest(c.book.Recorded)
 	return c.book, c.findings
 }
 

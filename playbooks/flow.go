@@ -149,10 +149,13 @@ func (c *compiler) after(b *block, s *scope) {
 		c.fail(n.Pairs[MaxOutputs].Key, codeLimit, "join some of them", "there are more than %d outputs", MaxOutputs)
 		return
 	}
+	types := map[string]expression.Type{}
+	c.book.OutputTypes = types
 	for _, p := range n.Pairs {
 		if c.identifier(p.Key, "an output") {
-			value, _ := c.value(p.Value, s)
+			value, typ := c.value(p.Value, s)
 			c.book.Outputs = append(c.book.Outputs, Binding{Name: p.Key.Text, Value: value})
+			types[p.Key.Text] = typ
 		}
 	}
 }

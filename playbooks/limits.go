@@ -21,6 +21,7 @@ const (
 	MaxCases             = 30  // of a switch
 	MaxBranches          = 20  // of a parallel
 	MaxOutputs           = 30
+	MaxCallDepth         = 5      // playbooks that call playbooks
 	MaxWaitRounds        = 10_000 // looks of one wait with a condition
 	MaxItemsConcurrency  = 50
 	MaxAttempts          = 20

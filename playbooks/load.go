@@ -86,12 +86,7 @@ func Load(fsys fs.FS, root string, o Options) (*Set, diag.Findings) {
 	l := &loader{fsys: fsys, root: root, o: o}
 	l.walk()
 	slices.Sort(l.files)
-	var books []*Playbook
-	for _, file := range l.files {
-		if book := l.load(file); book != nil {
-			books = append(books, book)
-		}
-	}
+	books := l.compile(l.readAll())
 	books = l.distinct(books)
 	books = l.agree(books)
 	l.findings.Sort()
@@ -182,15 +177,40 @@ func isPlaybookFile(name string) bool {
 	return ok && stem != "" && !strings.HasPrefix(base, ".") && !strings.HasSuffix(stem, ".test")
 }
 
-func (l *loader) load(file string) *Playbook {
-	src, err := l.read(file)
-	if err != nil {
-		l.fail(codeFile, file, "check that it is a file and may be read", "cannot be read: %v", reason(err))
-		return nil
+// readAll reads the files.
+func (l *loader) readAll() []source {
+	var all []source
+	for _, file := range l.files {
+		src, err := l.read(file)
+		if err != nil {
+			l.fail(codeFile, file, "check that it is a file and may be read", "cannot be read: %v", reason(err))
+			continue
+		}
+		all = append(all, source{file: l.shown(file), text: src})
 	}
-	book, findings := Compile(l.shown(file), src, l.o)
-	l.findings = append(l.findings, findings...)
-	return book
+	return all
+}
+
+// compile compiles the texts. Names are looked for beforehand only if something is called by name.
+func (l *loader) compile(all []source) []*Playbook {
+	link := linker{o: l.o, sources: map[string]source{}}
+	if slices.ContainsFunc(all, func(s source) bool { return callsAny(s.text) }) {
+		for _, s := range all {
+			name := nameIn(s)
+			if _, taken := link.sources[name]; name != "" && !taken {
+				link.sources[name] = s
+			}
+		}
+	}
+	var books []*Playbook
+	for _, s := range all {
+		book, findings := link.link(s)
+		l.findings = append(l.findings, findings...)
+		if book != nil {
+			books = append(books, book)
+		}
+	}
+	return books
 }
 
 // read reads one regular file, and no more than a playbook may have.

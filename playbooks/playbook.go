@@ -22,9 +22,10 @@ type Playbook struct {
 	Mode        Mode
 	Enabled     bool
 
-	File   string
-	Source []byte // the exact text
-	Digest string // identifies Source in every run: "sha256:…"
+	File     string
+	Source   []byte // the exact text
+	Recorded []byte // Source, and the texts of the playbooks that it calls: see CompileRecorded
+	Digest   string // identifies Recorded in every run: "sha256:…"
 
 	Subject     string          // the name of the event in scope: alert, incident or event
 	SubjectType expression.Type // its static type, by which payloads are decoded
@@ -34,9 +35,11 @@ type Playbook struct {
 	Vars        []Binding           // evaluated in order when a run starts
 	Lists       []string            // names of the watchlists that it reads, sorted
 	Steps       []Step
-	OnFailure   []Step               // run when the steps failed, before Finally
-	Finally     []Step               // run at every end: success, failure, cancellation
-	Outputs     []Binding            // what the run leaves behind when it ended well
+	OnFailure   []Step    // run when the steps failed, before Finally
+	Finally     []Step    // run at every end: success, failure, cancellation
+	Outputs     []Binding // what the run leaves behind when it ended well
+	OutputTypes map[string]expression.Type
+	Calls       map[string]*Playbook // every playbook that a step calls, directly or not
 	Concurrency *expression.Template // key: one run at a time for each; nil: no limit
 	Dedupe      *Dedupe
 }
@@ -215,6 +218,14 @@ type WaitPoll struct {
 	Do     []Step
 }
 
+// Call runs another playbook as a step.
+type Call struct {
+	Name     string
+	Playbook *Playbook
+	With     Object
+	Pass     bool // the called playbook sees the event of the caller
+}
+
 // Foreach runs its steps once for each item of a list.
 type Foreach struct {
 	Items       *expression.Program
@@ -238,6 +249,7 @@ func (*Branch) body()   {}
 func (*Switch) body()   {}
 func (*Parallel) body() {}
 func (*Wait) body()     {}
+func (*Call) body()     {}
 func (*Foreach) body()  {}
 func (*Assign) body()   {}
 func (*Stop) body()     {}

@@ -12,11 +12,11 @@ import (
 
 // bodyKeys are the keys of which a step has exactly one: they say what it does.
 func bodyKeys() []string {
-	return []string{"action", "foreach", "set", "stop", "fail", "then", "switch", "parallel", "wait"}
+	return []string{"action", "foreach", "set", "stop", "fail", "then", "switch", "parallel", "wait", "playbook"}
 }
 
 func laterStepKeys() []string {
-	return []string{"approve", "ask", "playbook", "await", "undo", "guard"}
+	return []string{"approve", "ask", "await", "undo", "guard"}
 }
 
 // stepKeys are the keys that make sense beside a body.
@@ -33,6 +33,8 @@ func stepKeys(body string) []string {
 		return append(common, "on_error")
 	case "parallel":
 		return append(common, "join", "on_error")
+	case "playbook":
+		return append(common, "with", "on_error")
 	}
 	return common
 }
@@ -165,6 +167,8 @@ func (c *compiler) step(n *document.Node, path string, depth int, s *scope) (Ste
 		after = c.choose(b, &step, depth, s)
 	case "parallel":
 		after = c.branches(b, &step, depth, s)
+	case "playbook":
+		after = c.call(b, &step, depth, s)
 	case "wait":
 		after = c.wait(b, &step, depth, s)
 	case "set":

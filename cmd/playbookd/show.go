@@ -65,7 +65,7 @@ func report(l engine.Loaded, decisions []engine.Match) runReport {
 		}
 	}
 	// A playbook that today's program can't read any more still has its history.
-	p, findings := playbooks.Compile(l.Run.Playbook, l.Source, playbooks.Options{Catalog: catalog()})
+	p, findings := playbooks.CompileRecorded(l.Run.Playbook, l.Source, playbooks.Options{Catalog: catalog()})
 	if findings.HasErrors() {
 		p = nil
 	}

@@ -161,7 +161,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 // actions only, because watchlists and schedules are none of a run's business once it started.
 func Recompile(catalog playbooks.Catalog) func(string, []byte) (*playbooks.Playbook, error) {
 	return func(name string, source []byte) (*playbooks.Playbook, error) {
-		p, findings := playbooks.Compile(name, source, playbooks.Options{Catalog: catalog})
+		p, findings := playbooks.CompileRecorded(name, source, playbooks.Options{Catalog: catalog})
 		if err := findings.Err(); err != nil {
 			return nil, err
 		}

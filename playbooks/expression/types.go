@@ -180,6 +180,9 @@ func (t Type) brief() string {
 	return t.String()
 }
 
+// Accepts reports whether a value of type arg can stand where t is wanted. What is not known passes.
+func (t Type) Accepts(arg Type) bool { return t.accepts(arg) }
+
 // accepts reports whether an argument of type arg can be given where t is wanted. What is not known passes;
 // the function looks at the value again.
 func (t Type) accepts(arg Type) bool {
