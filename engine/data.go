@@ -63,6 +63,31 @@ type (
 		Last  bool           `json:"last,omitempty"` // of a wait with a condition: within ends then
 		Fault *actions.Fault `json:"fault,omitempty"`
 	}
+	// AskedData is what an [Asked] entry holds: what people are shown, and who may answer.
+	AskedData struct {
+		ID        string         `json:"id"`
+		Approve   bool           `json:"approve,omitempty"` // else an answer is wanted
+		Title     string         `json:"title"`
+		Details   string         `json:"details,omitempty"`
+		By        []string       `json:"by"` // names, or role:NAME
+		Except    []string       `json:"except,omitempty"`
+		Count     int            `json:"count"`
+		Choices   []string       `json:"choices,omitempty"`
+		Until     time.Time      `json:"until"`
+		Otherwise string         `json:"otherwise"`
+		Digest    string         `json:"digest"` // of all of it: what an answer is to
+		Dry       bool           `json:"dry,omitempty"`
+		Fault     *actions.Fault `json:"fault,omitempty"`
+	}
+	// AnsweredData is what an [Answered] entry holds: one person's answer.
+	AnsweredData struct {
+		By      string          `json:"by"`
+		Roles   []string        `json:"roles,omitempty"` // that the person had then
+		Digest  string          `json:"digest"`
+		Approve bool            `json:"approve,omitempty"`
+		Answer  json.RawMessage `json:"answer,omitempty"`
+		Comment string          `json:"comment,omitempty"`
+	}
 	// CancelData is what a [Canceling] entry holds: who called the run off, and why.
 	CancelData struct {
 		By     string `json:"by"`

@@ -155,7 +155,7 @@ func (pl *planner) lists(p *playbooks.Playbook) (values map[string]any, digests 
 func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, digests map[string]string, updated bool) (PlannedRun, error) {
 	run := Run{
 		ID: NewRunID(p.Name, ev.ID), Playbook: p.Name, Digest: p.Digest, Semantics: Semantics,
-		Event: ev.ID, Tenant: ev.Tenant, Object: ev.Object, Title: ev.Title, Mode: p.Mode,
+		Event: ev.ID, Tenant: ev.Tenant, Object: ev.Object, Title: ev.Title, By: ev.By, Mode: p.Mode,
 		Lists: digests, State: Ready, Created: pl.now,
 	}
 	if pl.e.o.Dry {

@@ -24,6 +24,7 @@ type Event struct {
 	Seen     time.Time       `json:"seen"`            // by ours
 	Payload  json.RawMessage `json:"payload"`
 	Inputs   json.RawMessage `json:"inputs,omitempty"` // of a manual run
+	By       string          `json:"by,omitempty"`     // of a manual run: who started it
 }
 
 // Batch is what a source hands over: events, and the position that it has then reached. Both

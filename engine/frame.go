@@ -143,6 +143,8 @@ func (f *frame) newWork() work {
 		return newParallel(body, f)
 	case *playbooks.Wait:
 		return &pause{body: body}
+	case *playbooks.Question:
+		return &inquiry{body: body}
 	case *playbooks.Call:
 		return &calling{body: body}
 	}
@@ -163,6 +165,9 @@ func (f *frame) settle(m *Machine) {
 			f.work = f.newWork()
 		}
 		f.work.settle(m, f)
+	}
+	if a, ok := f.work.(*inquiry); ok && f.stage != working {
+		a.drop(m) // it is decided: nobody needs to be told any more
 	}
 	if f.stage == handling {
 		f.rescue.settle(m)

@@ -56,8 +56,9 @@ func (l *loop) over(items []any) {
 // row is what steps.ID.items holds for an item.
 func (l *loop) row(item any, r result) map[string]any {
 	row := stepValue(r)
-	delete(row, "items")
-	delete(row, "attempts")
+	for _, of := range []string{"items", "attempts", "answer", "approved"} {
+		delete(row, of) // of a step, not of an item
+	}
 	row[l.body.As] = item
 	return row
 }

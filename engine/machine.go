@@ -186,12 +186,18 @@ type result struct {
 	items    []any
 	fault    *actions.Fault
 	attempts int
+	approved *bool // of an approve
+	answer   any   // of an ask
 }
 
 func (r result) bad() bool { return r.status == "failed" || r.status == "uncertain" }
 
 func stepValue(r result) map[string]any {
-	v := map[string]any{"status": r.status, "output": r.output, "attempts": r.attempts, "error": nil, "items": nil}
+	v := map[string]any{"status": r.status, "output": r.output, "attempts": r.attempts, "error": nil, "items": nil,
+		"answer": r.answer, "approved": nil}
+	if r.approved != nil {
+		v["approved"] = *r.approved
+	}
 	if r.fault != nil {
 		v["error"] = map[string]any{"code": r.fault.Code, "message": r.fault.Message}
 	}

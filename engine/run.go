@@ -52,6 +52,7 @@ type Run struct {
 	Tenant    string            `json:"tenant"`
 	Object    string            `json:"object,omitempty"`
 	Title     string            `json:"title,omitempty"`
+	By        string            `json:"by,omitempty"` // who started it, if a person did
 	Mode      playbooks.Mode    `json:"mode"`
 	Lists     map[string]string `json:"lists,omitempty"` // watchlist name → digest of its content
 	Key       string            `json:"key,omitempty"`   // concurrency key
@@ -76,10 +77,13 @@ const (
 	Resolve EntryKind = "resolve" // a person settled an uncertain step
 	Timed   EntryKind = "timed"   // a wait: until when
 	Woke    EntryKind = "woke"    // its time has come
+	Asked   EntryKind = "asked"   // people: what they are shown
 	Called  EntryKind = "called"  // another playbook, as a step: its inputs and variables
 	Ended   EntryKind = "ended"   // the run is over
 
 	Released  EntryKind = "released"  // a person let a held run go on, or canceled it
+	Answered  EntryKind = "answered"  // by a person
+	Lapsed    EntryKind = "lapsed"    // nobody answered in time
 	Returned  EntryKind = "returned"  // from the other playbook: its outputs
 	Canceling EntryKind = "canceling" // somebody called the run off
 )

@@ -15,7 +15,7 @@ type StepTrace struct {
 	Path     string          `json:"path"`
 	ID       string          `json:"id,omitempty"`
 	Name     string          `json:"name,omitempty"`
-	Kind     string          `json:"kind"` // action, if, switch, foreach, parallel, wait, set, stop, fail
+	Kind     string          `json:"kind"` // action, if, switch, foreach, parallel, wait, approve, ask, playbook, set, stop, fail
 	Action   string          `json:"action,omitempty"`
 	Status   string          `json:"status"` // ok, failed, skipped, dry, uncertain, running, waiting
 	Taken    *bool           `json:"taken,omitempty"`
@@ -23,6 +23,8 @@ type StepTrace struct {
 	Items    int             `json:"items,omitempty"`
 	Until    *time.Time      `json:"until,omitempty"`  // of a wait
 	Rounds   int             `json:"rounds,omitempty"` // of a wait: how often its time has come
+	Asked    *AskedData      `json:"asked,omitempty"`
+	Answers  []AnsweredData  `json:"answers,omitempty"`
 	Message  string          `json:"message,omitempty"`
 	Input    json.RawMessage `json:"input,omitempty"`
 	Output   json.RawMessage `json:"output,omitempty"`
@@ -108,6 +110,11 @@ func (t *tracer) step(path string) *StepTrace {
 			s.Kind = "parallel"
 		case *playbooks.Wait:
 			s.Kind = "wait"
+		case *playbooks.Question:
+			s.Kind = "ask"
+			if b.Approve {
+				s.Kind = "approve"
+			}
 		case *playbooks.Call:
 			s.Kind, s.Action = "playbook", b.Name
 		case *playbooks.Foreach:
@@ -136,6 +143,8 @@ func (t *tracer) entry(e Entry) {
 		t.timed(t.step(path), e)
 	case Woke:
 		t.woke(t.step(path))
+	case Asked, Answered, Lapsed:
+		t.question(t.step(path), e)
 	case Called:
 		s := t.step(path)
 		if d, err := decodeData[calledData](e); err == nil {
@@ -188,6 +197,32 @@ func (t *tracer) chose(s *StepTrace, e Entry) {
 		s.Status, s.Fault = "failed", actions.Failf(actions.CodeTimeout, "the condition did not hold in time")
 	case !d.Take:
 		s.Status = "skipped"
+	}
+}
+
+func (t *tracer) question(s *StepTrace, e Entry) {
+	switch e.Kind {
+	case Asked:
+		if d, err := decodeData[AskedData](e); err == nil {
+			s.Status, s.Asked, s.Fault = "waiting", &d, d.Fault
+			if d.Fault != nil {
+				s.Status = "failed"
+			} else if d.Dry {
+				s.Status = "dry"
+			}
+		}
+	case Answered:
+		if d, err := decodeData[AnsweredData](e); err == nil {
+			s.Answers = append(s.Answers, d)
+			if s.Asked == nil || !s.Asked.Approve || !d.Approve || len(s.Answers) >= s.Asked.Count {
+				s.Status = "ok"
+			}
+		}
+	default:
+		s.Status, s.Message = "ok", "nobody answered in time"
+		if s.Asked != nil && s.Asked.Otherwise == playbooks.OtherwiseFail {
+			s.Status = "failed"
+		}
 	}
 }
 

@@ -29,6 +29,15 @@ func (c *compiler) act(b *block, step *Step, depth int, s *scope) afterStep {
 	return afterStep{scope: s, step: stepType(map[string]expression.Type{"output": output})}
 }
 
+// lookup finds an action that the language itself needs.
+func (c *compiler) lookup(name string) (actions.Action, bool) {
+	if c.o.Catalog == nil {
+		return nil, false
+	}
+	a, err := c.o.Catalog.Lookup(name)
+	return a, err == nil
+}
+
 // action finds the action that a step names.
 func (c *compiler) action(n *document.Node) (actions.Action, bool) {
 	name := c.text(n, "action", MaxTextLength)

@@ -52,8 +52,6 @@ func notYetMend(name string) string {
 		return "use poll: it finds the same changes a little later"
 	case "limits":
 		return "use concurrency and dedupe"
-	case "approve", "ask":
-		return "let the playbook stop with a comment, and a second, manual playbook do the rest"
 	case "await":
 		return "remove it: the step ends when the service has accepted the request"
 	case "state", "seen", "history":

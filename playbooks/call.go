@@ -161,8 +161,13 @@ func (p *Playbook) Inputs() []Input {
 
 // Given completes the values given for the inputs with their defaults, and checks them.
 func (p *Playbook) Given(values map[string]any) (map[string]any, error) {
+	return Complete(p.Inputs(), values)
+}
+
+// Complete completes values for typed fields with their defaults, and checks them.
+func Complete(fields []Input, values map[string]any) (map[string]any, error) {
 	out := map[string]any{}
-	for _, in := range p.Inputs() {
+	for _, in := range fields {
 		v, ok := values[in.Name]
 		if !ok || v == nil {
 			if in.Required {

@@ -89,6 +89,7 @@ type compiler struct {
 	foreaches int                       // foreach steps that we are inside of
 	parallel  int                       // those of them that work on several items at once, and parallel branches
 	tail      int                       // inside of on_failure or finally
+	finally   int                       // inside of finally
 }
 
 // report adds a finding. Every finding of this package passes here or through problem.

@@ -66,16 +66,8 @@ func triggerSchema() *actions.Schema {
 		"timezone": {Type: "string", Description: "Such as Europe/Berlin. Left out: UTC."},
 		"missed":   words("What to do about times that passed while not running. Left out: skip.", "skip", "once"),
 	}), "cron")
-	input := closed("", map[string]*actions.Schema{
-		"type":        words("Left out: text.", inputTypes()...),
-		"description": short("What to enter."),
-		"required":    {Type: "boolean"},
-		"default":     {Description: "Used where nothing is given."},
-		"enum":        texts("The texts allowed.", MaxEnumValues),
-	})
 	manual := closed("Let a person start it.", map[string]*actions.Schema{
-		"inputs": {Type: "object", MaxProperties: new(MaxInputs), Description: "What the person is asked for. Expressions read it as inputs.NAME.",
-			AdditionalProperties: &actions.Schema{AnyOf: []*actions.Schema{words("", inputTypes()...), input}}},
+		"inputs": inputsSchema("What the person is asked for. Expressions read it as inputs.NAME."),
 	})
 	manual.Type, manual.Types = "", []string{"object", "null"}
 	kinds := closed("", map[string]*actions.Schema{"poll": poll, "webhook": webhook, "schedule": schedule, "manual": manual})
@@ -193,4 +185,28 @@ func duration(description string) *actions.Schema {
 // condition is a bare expression.
 func condition(description string) *actions.Schema {
 	return &actions.Schema{Types: []string{"string", "boolean"}, Description: description}
+}
+
+// inputsSchema describes typed fields: the inputs of a playbook, or the form of a question.
+func inputsSchema(description string) *actions.Schema {
+	input := closed("", map[string]*actions.Schema{
+		"type":        words("Left out: text.", inputTypes()...),
+		"description": short("What to enter."),
+		"required":    {Type: "boolean"},
+		"default":     {Description: "Used where nothing is given."},
+		"enum":        texts("The texts allowed.", MaxEnumValues),
+	})
+	return &actions.Schema{Type: "object", MaxProperties: new(MaxInputs), Description: description,
+		AdditionalProperties: &actions.Schema{AnyOf: []*actions.Schema{words("", inputTypes()...), input}}}
+}
+
+// questionSchema is what approve and ask have in common, with what they differ in.
+func questionSchema(own map[string]*actions.Schema) map[string]*actions.Schema {
+	own["title"] = &actions.Schema{Type: "string", Description: "What people are asked, in one line."}
+	own["details"] = &actions.Schema{Type: "string", Description: "What they should know to decide."}
+	own["by"] = &actions.Schema{Type: "array", MinItems: new(1), MaxItems: new(MaxAskedPeople), Items: &actions.Schema{Type: "string"},
+		Description: "Who may answer: names of people in the configuration, or role:NAME."}
+	own["within"] = duration("How long to wait for an answer.")
+	own["channels"] = texts("The channels of the configuration that are told.", MaxAskChannels)
+	return own
 }

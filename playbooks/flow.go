@@ -138,7 +138,9 @@ func (c *compiler) after(b *block, s *scope) {
 		c.book.OnFailure, s = c.stepList(n, "on_failure", 1, s.withName("failure", failureType()))
 	}
 	if n := b.get("finally"); n != nil {
+		c.finally++
 		c.book.Finally, s = c.stepList(n, "finally", 1, s.withName("failure", failureType()))
+		c.finally--
 	}
 	c.tail--
 	n := b.get("outputs")

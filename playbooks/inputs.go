@@ -19,20 +19,28 @@ func (c *compiler) manual(n *document.Node) *Manual {
 	if !ok {
 		return m
 	}
-	inputs := b.get("inputs")
-	if inputs == nil || !c.isMap(inputs, "inputs") {
-		return m
-	}
-	if len(inputs.Pairs) > MaxInputs {
-		c.fail(inputs.Pairs[MaxInputs].Key, codeLimit, "ask for less", "there are more than %d inputs", MaxInputs)
-		return m
-	}
-	for _, p := range inputs.Pairs {
-		if c.identifier(p.Key, "an input") {
-			m.Inputs = append(m.Inputs, c.input(p.Key.Text, p.Value))
-		}
+	if inputs := b.get("inputs"); inputs != nil {
+		m.Inputs = c.inputList(inputs, "inputs")
 	}
 	return m
+}
+
+// inputList reads typed fields: the inputs of a playbook, or the form of a question.
+func (c *compiler) inputList(n *document.Node, what string) []Input {
+	if !c.isMap(n, what) {
+		return nil
+	}
+	if len(n.Pairs) > MaxInputs {
+		c.fail(n.Pairs[MaxInputs].Key, codeLimit, "ask for less", "%s has more than %d fields", what, MaxInputs)
+		return nil
+	}
+	var list []Input
+	for _, p := range n.Pairs {
+		if c.identifier(p.Key, "an input") {
+			list = append(list, c.input(p.Key.Text, p.Value))
+		}
+	}
+	return list
 }
 
 func inputTypes() []string { return []string{"text", "int", "number", "bool", "list"} }

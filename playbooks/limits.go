@@ -21,6 +21,10 @@ const (
 	MaxCases             = 30  // of a switch
 	MaxBranches          = 20  // of a parallel
 	MaxOutputs           = 30
+	MaxApprovers         = 10 // different people that one approve may need
+	MaxAskedPeople       = 20 // entries of by
+	MaxAskChannels       = 5
+	MaxChoices           = 20
 	MaxCallDepth         = 5      // playbooks that call playbooks
 	MaxWaitRounds        = 10_000 // looks of one wait with a condition
 	MaxItemsConcurrency  = 50
@@ -39,6 +43,7 @@ const (
 	MaxBackoff      = 24 * time.Hour
 	MinTimeout      = time.Second
 	MaxTimeout      = time.Hour
+	MinAsk          = 10 * time.Second
 	MinWait         = time.Second
 	MaxWait         = 90 * 24 * time.Hour
 	MinWaitEvery    = 5 * time.Second

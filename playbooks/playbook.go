@@ -218,6 +218,20 @@ type WaitPoll struct {
 	Do     []Step
 }
 
+// Question asks people: for their approval, or for an answer.
+type Question struct {
+	Approve   bool
+	Title     *expression.Template
+	Details   *expression.Template   // nil: none
+	By        []*expression.Template // who may answer: names of people, or role:NAME
+	Count     int                    // how many different people must approve
+	Within    time.Duration
+	Otherwise string   // what silence means: approve, reject, fail, or one of Choices
+	Choices   []string // of an answer
+	Form      []Input  // of an answer, instead of Choices
+	Notify    []Step   // tell the channels that somebody is asked
+}
+
 // Call runs another playbook as a step.
 type Call struct {
 	Name     string
@@ -250,6 +264,7 @@ func (*Switch) body()   {}
 func (*Parallel) body() {}
 func (*Wait) body()     {}
 func (*Call) body()     {}
+func (*Question) body() {}
 func (*Foreach) body()  {}
 func (*Assign) body()   {}
 func (*Stop) body()     {}
@@ -278,6 +293,8 @@ func (s *Step) Nested(visit func(name string, steps []Step)) {
 		}
 	case *Foreach:
 		give("do", b.Do)
+	case *Question:
+		give("ask", b.Notify)
 	case *Wait:
 		if b.Poll != nil {
 			give("do", b.Poll.Do)

@@ -12,11 +12,11 @@ import (
 
 // bodyKeys are the keys of which a step has exactly one: they say what it does.
 func bodyKeys() []string {
-	return []string{"action", "foreach", "set", "stop", "fail", "then", "switch", "parallel", "wait", "playbook"}
+	return []string{"action", "foreach", "set", "stop", "fail", "then", "switch", "parallel", "wait", "playbook", "approve", "ask"}
 }
 
 func laterStepKeys() []string {
-	return []string{"approve", "ask", "await", "undo", "guard"}
+	return []string{"await", "undo", "guard"}
 }
 
 // stepKeys are the keys that make sense beside a body.
@@ -29,7 +29,7 @@ func stepKeys(body string) []string {
 		return append(common, "as", "concurrency", "on_error", "do")
 	case "then":
 		return append(common, "else", "on_error")
-	case "switch", "wait":
+	case "switch", "wait", "approve", "ask":
 		return append(common, "on_error")
 	case "parallel":
 		return append(common, "join", "on_error")
@@ -167,6 +167,10 @@ func (c *compiler) step(n *document.Node, path string, depth int, s *scope) (Ste
 		after = c.choose(b, &step, depth, s)
 	case "parallel":
 		after = c.branches(b, &step, depth, s)
+	case "approve":
+		after = c.approve(b, &step, depth, s)
+	case "ask":
+		after = c.ask(b, &step, depth, s)
 	case "playbook":
 		after = c.call(b, &step, depth, s)
 	case "wait":
