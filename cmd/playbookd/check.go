@@ -19,12 +19,13 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 )
 
 // codes are all findings that any command can print.
 func codes() []diag.Code {
-	all := slices.Concat(document.Codes(), playbooks.Codes(), watchlist.Codes(), config.Codes())
+	all := slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), config.Codes())
 	slices.SortStableFunc(all, func(a, b diag.Code) int { return strings.Compare(a.Code, b.Code) })
 	return all
 }

@@ -56,6 +56,7 @@ var arrows = map[string][]string{
 	"playbooks/schema/gen": {},
 	"playbooks/watchlist":  {"internal/document", "internal/diag"},
 	"playbooks/library":    {},
+	"playbooks/playtest":   {"engine", "playbooks", "playbooks/expression", "actions", "internal/document", "internal/diag"},
 	"playbooks":            {"actions", "playbooks/expression", "playbooks/schema", "internal/document", "internal/diag"},
 
 	"engine":             {"playbooks", "playbooks/expression", "actions", "internal/mutant"},
