@@ -144,15 +144,45 @@ func (l *dispatcher) sleep(now time.Time) time.Duration {
 
 // take drives a run that Deliver has begun.
 func (l *dispatcher) take(d *driver) {
-	l.e.taken(d.run.ID)
 	l.start(d)
+}
+
+// register says which driver has a run, unless somebody keeps the loop away from it. A driver that
+// Deliver began comes with a machine, and has the run from then on.
+func (e *Engine) register(d *driver) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d.machine != nil {
+		delete(e.begun, d.run.ID)
+	}
+	if e.begun[d.run.ID] {
+		return false
+	}
+	d.ears, d.over = make(chan said), make(chan struct{})
+	e.drivers[d.run.ID] = d
+	return true
+}
+
+func (e *Engine) unregister(d *driver) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.drivers, d.run.ID)
+	close(d.over)
+	for _, reply := range d.heard {
+		reply <- errors.New("the run can't go on, and nothing was recorded")
+	}
 }
 
 // start drives a run on its own goroutine. The worker token is taken already.
 func (l *dispatcher) start(d *driver) {
+	if !l.e.register(d) {
+		<-l.e.workers // somebody has the run for a moment, and wakes the loop afterwards
+		return
+	}
 	l.active[d.run.ID] = true
 	go func() {
 		err := d.drive(l.ctx, l.attempts)
+		l.e.unregister(d)
 		if err != nil && l.ctx.Err() == nil {
 			l.e.log.Error("run was put back", "run", d.run.ID, "playbook", d.run.Playbook, "err", err)
 			sleep(l.ctx, JournalPause)

@@ -24,6 +24,10 @@ type driver struct {
 	settled  chan settled
 	flying   int
 	refused  []Write // that certainly did not happen, to be recorded with what says so
+
+	ears  chan said     // what people say while the run is driven
+	over  chan struct{} // closed when the driver lets go of the run
+	heard []chan error  // people whose word is not durable yet
 }
 
 // settled is how an attempt ended.
@@ -120,6 +124,14 @@ func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
 	case <-stop:
 		return nil, nil
 	case <-timer:
+	case s := <-d.ears:
+		e, err := s.what(d.machine, time.Now())
+		if err != nil {
+			s.reply <- err
+			return nil, nil
+		}
+		d.heard = append(d.heard, s.reply)
+		entries = append(entries, e)
 	case s := <-d.settled:
 		for {
 			d.flying--
@@ -240,7 +252,12 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 	if len(a.Entries) == 0 && a.State == d.run.State && a.Message == d.run.Message && a.Wake.Equal(d.run.Wake) {
 		return nil
 	}
-	if err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a); err != nil {
+	err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a)
+	for _, reply := range d.heard {
+		reply <- err
+	}
+	d.heard = nil
+	if err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
 	d.refused = nil

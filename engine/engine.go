@@ -71,7 +71,8 @@ type Engine struct {
 	// compiled holds playbooks of earlier texts, for runs that started with them.
 	compiled map[string]*playbooks.Playbook
 	open     bool           // the loop takes runs from Deliver
-	begun    map[RunID]bool // runs that a Deliver has begun and the loop does not have yet
+	begun    map[RunID]bool // runs that the loop leaves alone: a Deliver has begun them, or a person's word is being recorded
+	drivers  map[RunID]*driver
 }
 
 // maxCompiled keeps the map of earlier texts from growing over the months.
@@ -99,7 +100,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		o: o, log: o.Log.With("component", "engine"),
 		workers: make(chan struct{}, o.Workers), fresh: make(chan *driver, o.Workers),
-		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{}, begun: map[RunID]bool{},
+		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{}, begun: map[RunID]bool{}, drivers: map[RunID]*driver{},
 	}
 	e.set.Store(&playbooks.Set{})
 	return e

@@ -124,9 +124,10 @@ func shortened(s string, most int) string {
 	return s
 }
 
-func (a *inquiry) fold(_ *Machine, f *frame, e Entry, _ string) error {
+func (a *inquiry) fold(m *Machine, f *frame, e Entry, _ string) error {
 	switch {
 	case e.Kind == Asked && a.asked == nil:
+		m.asks = true
 		return a.foldAsked(f, e)
 	case e.Kind == Answered && a.asked != nil:
 		return a.foldAnswered(f, e)
@@ -314,4 +315,19 @@ func (m *Machine) Answer(id string, d AnsweredData, now time.Time) (Entry, error
 		return e, m.apply(e)
 	}
 	return Entry{}, fmt.Errorf("%w: there is no open question %s", ErrNotFound, id)
+}
+
+// AskingPrefix begins the message of a run that waits for an answer.
+const AskingPrefix = "asks "
+
+// asking says what people are asked, for lists of runs.
+func (m *Machine) asking() string {
+	if !m.asks {
+		return ""
+	}
+	var parts []string
+	for _, q := range m.Questions() {
+		parts = append(parts, AskingPrefix+q.Asked.ID+": "+q.Asked.Title)
+	}
+	return strings.Join(parts, "; ")
 }

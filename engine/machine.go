@@ -37,6 +37,7 @@ type Machine struct {
 	left     map[string]*frame // calls that were given up and still clean up
 	vars     map[string]any    // the value of `vars`, shared by all scopes of the run
 	ended    *EndedData
+	asks     bool // a question was asked
 	flying   int
 }
 
@@ -250,7 +251,7 @@ func (m *Machine) fold(e Entry) error {
 		return err
 	case e.Kind == Released && m.seq == 0:
 		return nil
-	case e.Kind == Began && !m.begun:
+	case e.Kind == Began && !m.begun && m.play.stage != isOver:
 		return m.foldBegan(e)
 	}
 	if e.Kind == Canceling {
@@ -306,7 +307,7 @@ func (m *Machine) foldBegan(e Entry) error {
 // be made durable, the machine must be thrown away.
 func (m *Machine) Next(now time.Time) Decision {
 	t := turn{m: m, now: now}
-	if !m.begun && m.ended == nil {
+	if !m.begun && m.ended == nil && m.play.stage != isOver {
 		t.begin()
 	}
 	for m.ended == nil && !t.full() {
@@ -412,9 +413,9 @@ func (t *turn) decision() Decision {
 	case t.full():
 		d.State, d.More = Ready, true
 	case m.flying > 0:
-		d.State, d.Wake = Ready, t.wake
+		d.State, d.Wake, d.Message = Ready, t.wake, m.asking()
 	case !t.wake.IsZero():
-		d.State, d.Wake = Waiting, t.wake
+		d.State, d.Wake, d.Message = Waiting, t.wake, m.asking()
 	default:
 		d.State, d.Message = Parked, t.park
 	}
@@ -466,7 +467,7 @@ func (m *Machine) Uncertain() []string {
 // Cancel records that somebody calls the run off: its steps end, what is in the air lands, and
 // finally runs. Calling off a second time gives finally up, too.
 func (m *Machine) Cancel(d CancelData, now time.Time) (Entry, error) {
-	if m.ended != nil || !m.begun || m.play.stage == isOver {
+	if m.ended != nil || m.play.stage == isOver {
 		return Entry{}, fmt.Errorf("%w: the run can't be canceled any more", ErrNotFound)
 	}
 	e := m.entry("", Canceling, 0, now, d)
@@ -478,7 +479,7 @@ func (m *Machine) foldCanceling(e Entry) error {
 	if err != nil {
 		return err
 	}
-	if !m.begun || m.play.stage == isOver {
+	if m.play.stage == isOver {
 		return fmt.Errorf("%w: entry %d cancels what is not in progress", errNotFollowing, e.Seq)
 	}
 	message := "canceled by " + d.By
@@ -486,6 +487,9 @@ func (m *Machine) foldCanceling(e Entry) error {
 		message += ": " + d.Reason
 	}
 	m.play.cancel(message)
+	if !m.begun {
+		m.play.stage = isOver // there is nothing to clean up
+	}
 	return nil
 }
 

@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What people say to a run that is under way: an answer, a cancellation, a word on a step in doubt.
+// The machine decides whether it counts; here it finds its way to the machine, which is in the hands
+// of a driver or only in the journal.
+
+// said is what a person says to a run, on its way to the driver that has it.
+type said struct {
+	what  func(m *Machine, now time.Time) (Entry, error)
+	reply chan error // of size one
+}
+
+// Answer records a person's answer to an open question of a run. It returns when the answer is
+// durable; [ErrMayNot] if it does not count, [ErrNotFound] if there is no such question.
+func (e *Engine) Answer(ctx context.Context, run RunID, question string, d AnsweredData) error {
+	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) { return m.Answer(question, d, now) })
+}
+
+// Cancel calls a run off: its steps end, what is in the air lands, finally runs.
+func (e *Engine) Cancel(ctx context.Context, run RunID, d CancelData) error {
+	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) { return m.Cancel(d, now) })
+}
+
+// Questions lists the open questions of a run.
+func (e *Engine) Questions(ctx context.Context, run RunID) ([]Question, error) {
+	loaded, err := e.o.Journal.Load(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if loaded.Run.State.Final() {
+		return nil, nil
+	}
+	d := &driver{e: e, run: loaded.Run}
+	m, err := d.rebuild(loaded)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", run, err)
+	}
+	return m.Questions(), nil
+}
+
+// say brings a person's word to a run, wherever it is.
+func (e *Engine) say(ctx context.Context, run RunID, what func(*Machine, time.Time) (Entry, error)) error {
+	for {
+		d, ok := e.claim(run)
+		switch {
+		case d != nil:
+			err := d.hear(ctx, what)
+			if errors.Is(err, errDriverEnded) {
+				continue // it has put the run away: look again
+			}
+			return err
+		case ok:
+			err := e.sayToJournal(ctx, run, what)
+			e.taken(run)
+			e.poke()
+			if errors.Is(err, ErrOutOfOrder) {
+				continue // another process wrote first
+			}
+			return err
+		}
+		// A Deliver is about to hand the run over.
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+var errDriverEnded = errors.New("the run was put away")
+
+// claim finds the driver that has a run, or keeps the loop away from the run until taken is called.
+// Neither: a Deliver has just begun it.
+func (e *Engine) claim(run RunID) (*driver, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d := e.drivers[run]; d != nil {
+		return d, false
+	}
+	if e.begun[run] {
+		return nil, false
+	}
+	e.begun[run] = true
+	return nil, true
+}
+
+// hear hands a person's word to the driver and waits until it is durable.
+func (d *driver) hear(ctx context.Context, what func(*Machine, time.Time) (Entry, error)) error {
+	s := said{what: what, reply: make(chan error, 1)}
+	select {
+	case d.ears <- s:
+	case <-d.over:
+		return errDriverEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return <-s.reply
+}
+
+// sayToJournal records a person's word in the journal, for a run that nobody drives.
+func (e *Engine) sayToJournal(ctx context.Context, run RunID, what func(*Machine, time.Time) (Entry, error)) error {
+	loaded, err := e.o.Journal.Load(ctx, run)
+	if err != nil {
+		return err
+	}
+	if loaded.Run.State.Final() {
+		return fmt.Errorf("%w: run %s is over (%s)", ErrNotFound, run, loaded.Run.State)
+	}
+	d := &driver{e: e, run: loaded.Run}
+	m, err := d.rebuild(loaded)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", run, err)
+	}
+	entry, err := what(m, time.Now())
+	if err != nil {
+		return err
+	}
+	return e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: run, Entries: []Entry{entry}, State: Ready})
+}

@@ -1,0 +1,165 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+const needsYes = `
+steps:
+  - {id: ok, approve: {title: "Go on?", by: [anna], within: 2h}}
+  - {if: steps.ok.approved, action: test.put, with: {value: "yes"}}
+finally: [{action: test.add, with: {value: cleaned}}]
+`
+
+// question waits until a run asks, and returns what.
+func (l *lab) question(id engine.RunID) engine.Question {
+	l.t.Helper()
+	list, err := l.engine.Questions(context.Background(), id)
+	if err != nil || len(list) != 1 {
+		l.t.Fatalf("questions %v (%v)", list, err)
+	}
+	return list[0]
+}
+
+func yes(q engine.Question) engine.AnsweredData {
+	return engine.AnsweredData{By: "anna", Approve: true, Digest: q.Asked.Digest}
+}
+
+func TestAnAnswerReachesARunWhereverItIs(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		until time.Duration // how long the run has waited
+		stop  bool          // the engine is not running
+		again bool          // another process took over
+	}{
+		{"while its driver holds it", 0, false, false},
+		{"once it is put away", 10 * time.Minute, false, false},
+		{"while nothing runs", 10 * time.Minute, true, false},
+		{"after a restart", 10 * time.Minute, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				l := newLab(t)
+				l.use(l.book("ask", needsYes))
+				stop := l.run()
+				id := l.deliver(numbered(1)).Started[0]
+				wait(c.until)
+				if run := l.load(id).Run; run.State != engine.Waiting || run.Message == "" {
+					t.Errorf("the run is %s (%s), want it waiting and saying for what", run.State, run.Message)
+				}
+				if c.stop {
+					stop()
+				}
+				if c.again {
+					l.restart()
+				}
+				q := l.question(id)
+				if err := l.engine.Answer(t.Context(), id, q.Asked.ID, engine.AnsweredData{By: "eve", Approve: true, Digest: q.Asked.Digest}); !errors.Is(err, engine.ErrMayNot) {
+					t.Errorf("an answer of somebody else: %v", err)
+				}
+				if err := l.engine.Answer(t.Context(), id, q.Asked.ID, yes(q)); err != nil {
+					t.Fatal(err)
+				}
+				if err := l.engine.Answer(t.Context(), id, q.Asked.ID, yes(q)); !errors.Is(err, engine.ErrNotFound) {
+					t.Errorf("the same answer again: %v", err)
+				}
+				if c.stop {
+					stop = l.run()
+				}
+				wait(time.Second)
+				stop()
+				l.all(engine.Succeeded)
+				l.each("put yes", "add cleaned")
+			})
+		})
+	}
+}
+
+func TestARunIsCanceledWhereverItIs(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		until      time.Duration
+		want       []string
+	}{
+		{"while it waits for a person", needsYes, 0, []string{"add cleaned"}},
+		{"once it is put away", needsYes, time.Hour, []string{"add cleaned"}},
+		{"while it waits", "steps: [{wait: 2d}, {action: test.put, with: {value: a}}]\nfinally: [{action: test.add, with: {value: cleaned}}]\n", time.Hour, []string{"add cleaned"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				l := newLab(t)
+				l.use(l.book("ask", c.text))
+				stop := l.run()
+				id := l.deliver(numbered(1)).Started[0]
+				wait(c.until)
+				if err := l.engine.Cancel(t.Context(), id, engine.CancelData{By: "boss", Reason: "not now"}); err != nil {
+					t.Fatal(err)
+				}
+				wait(time.Second)
+				if err := l.engine.Cancel(t.Context(), id, engine.CancelData{By: "boss"}); !errors.Is(err, engine.ErrNotFound) {
+					t.Errorf("calling off what is over: %v", err)
+				}
+				stop()
+				if run := l.load(id).Run; run.State != engine.Canceled || run.Message != "canceled by boss: not now" {
+					t.Errorf("the run is %s (%s)", run.State, run.Message)
+				}
+				l.each(c.want...)
+			})
+		})
+	}
+}
+
+func TestARunThatHasNotBegunIsCanceledWithoutATrace(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t)
+		l.use(l.book("queue", "concurrency: {key: one}\nsteps: [{wait: 1h}, {action: test.put, with: {value: a}}]\nfinally: [{action: test.add, with: {value: cleaned}}]\n"))
+		stop := l.run()
+		l.deliver(numbered(1), numbered(2))
+		wait(time.Minute)
+		if err := l.engine.Cancel(t.Context(), l.ids[1], engine.CancelData{By: "boss"}); err != nil {
+			t.Fatal(err)
+		}
+		wait(2 * time.Hour)
+		stop()
+		if a, b := l.load(l.ids[0]).Run.State, l.load(l.ids[1]).Run.State; a != engine.Succeeded || b != engine.Canceled {
+			t.Errorf("the runs are %s and %s", a, b)
+		}
+		l.each("put a", "add cleaned")
+	})
+}
+
+// Many people at once: exactly one of them is the one whose word counts.
+func TestOfManyAnswersAtOnceOneCounts(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t)
+		l.use(l.book("ask", needsYes))
+		stop := l.run()
+		id := l.deliver(numbered(1)).Started[0]
+		wait(time.Minute)
+		q := l.question(id)
+		errs := make(chan error)
+		for range 20 {
+			go func() { errs <- l.engine.Answer(context.Background(), id, q.Asked.ID, yes(q)) }()
+		}
+		counted := 0
+		for range 20 {
+			if err := <-errs; err == nil {
+				counted++
+			} else if !errors.Is(err, engine.ErrNotFound) && !errors.Is(err, engine.ErrMayNot) {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		stop()
+		if counted != 1 {
+			t.Errorf("%d answers counted", counted)
+		}
+		l.each("put yes", "add cleaned")
+	})
+}
