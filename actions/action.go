@@ -42,6 +42,10 @@ type Part struct {
 	Effect      Effect   `json:"effect"`
 	Summary     string   `json:"summary,omitempty"`
 	Permissions []string `json:"permissions,omitempty"` // least Graph application permissions
+	// Awaits marks the part that looks whether what the others only started has come to its end. It
+	// is taken by steps that say await; until the end it returns the fault [NotYet]. It reads, it
+	// is the last, and it finds what the others put out in Call.Started.
+	Awaits bool `json:"awaits,omitempty"`
 }
 
 // Spec is everything an action says about itself.
@@ -70,6 +74,14 @@ func (s Spec) Part(name string) (Part, bool) {
 	return Part{}, false
 }
 
+// Awaiting returns the part that awaits, if there is one.
+func (s Spec) Awaiting() (Part, bool) {
+	if n := len(s.Parts); n > 0 && s.Parts[n-1].Awaits {
+		return s.Parts[n-1], true
+	}
+	return Part{}, false
+}
+
 // Permissions is the union of what the parts need, sorted.
 func (s Spec) Permissions() []string {
 	var all []string
@@ -89,7 +101,8 @@ type Call struct {
 	Run       string
 	Part      string
 	Input     json.RawMessage
-	Log       *slog.Logger // nil: say nothing
+	Started   json.RawMessage // for a part that awaits: what the parts before it put out
+	Log       *slog.Logger    // nil: say nothing
 }
 
 // Touch is a change that a part makes to a Graph object. The engine records it before the
@@ -115,7 +128,7 @@ type ListChange struct {
 // Action is what a step calls. Use [Define] to make one.
 type Action interface {
 	Spec() Spec
-	// Plan names, in order, the parts that this input takes. It is pure.
+	// Plan names, in order, the parts that this input takes, but not one that awaits. It is pure.
 	Plan(input json.RawMessage) ([]string, error)
 	// Touches says what a part will change in Graph. It is pure.
 	Touches(part string, input json.RawMessage) []Touch

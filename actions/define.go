@@ -71,7 +71,7 @@ func (a *defined[In, Out]) Plan(input json.RawMessage) ([]string, error) {
 	}
 	var names []string
 	for _, p := range a.parts {
-		if p.When == nil || p.When(in) {
+		if !p.Awaits && (p.When == nil || p.When(in)) {
 			names = append(names, p.Name)
 		}
 	}

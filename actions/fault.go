@@ -25,6 +25,7 @@ const (
 	CodeInput     = "input"     // the input does not fit the action's schema
 	CodeTimeout   = "timeout"   // the attempt took longer than the step allows
 	CodeCanceled  = "canceled"  // the process is stopping
+	CodeNotYet    = "not_yet"   // what was started has not come to its end
 	CodeInternal  = "internal"  // an error of our own, or one nobody classified
 	CodeUncertain = "uncertain" // nobody knows whether a step that must not repeat took effect
 
@@ -60,4 +61,10 @@ func FaultOf(err error) *Fault {
 		return &Fault{Code: CodeCanceled, Message: "stopped while waiting for the answer", Retry: true, Unknown: true}
 	}
 	return &Fault{Code: CodeInternal, Message: err.Error(), Unknown: true}
+}
+
+// NotYet is the fault of a part that awaits something which has not come to its end. The engine
+// looks again later.
+func NotYet(format string, args ...any) *Fault {
+	return &Fault{Code: CodeNotYet, Message: fmt.Sprintf(format, args...), Retry: true}
 }

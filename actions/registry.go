@@ -75,7 +75,10 @@ func (s Spec) check() error {
 		return fmt.Errorf("action %s has no parts", s.Name)
 	}
 	names := map[string]bool{}
-	for _, p := range s.Parts {
+	for i, p := range s.Parts {
+		if p.Awaits && (i == 0 || i < len(s.Parts)-1 || p.Effect != Reads) {
+			return fmt.Errorf("action %s: part %s awaits: it must read, and come last", s.Name, p.Name)
+		}
 		if p.Name == "" || names[p.Name] {
 			return fmt.Errorf("action %s: the part name %q is empty or taken", s.Name, p.Name)
 		}

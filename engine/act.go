@@ -46,6 +46,7 @@ type act struct {
 	probes  int       // probes that failed
 	readyAt time.Time // not before
 	fault   *actions.Fault
+	until   time.Time // of a part that awaits: it fails then
 	// cutOff: the attempt in question was interrupted by the end of the process, which is not
 	// its own failing and costs nothing.
 	cutOff bool
@@ -68,6 +69,12 @@ func (a *act) effect() actions.Effect {
 
 // UncertainPrefix begins the message of a run that is parked because of an uncertain step.
 const UncertainPrefix = "nobody knows whether "
+
+// awaits says whether the current part looks for the end of what the others started.
+func (a *act) awaits() bool {
+	p, _ := a.body.Spec.Part(a.parts[a.part])
+	return p.Awaits
+}
 
 func (f *frame) parkMessage() string {
 	return fmt.Sprintf(UncertainPrefix+"%s at %s took effect: %s", f.act.body.Spec.Name, f.path, f.act.fault.Message)
@@ -100,7 +107,7 @@ func (a *act) next(t *turn, f *frame) bool {
 		}
 		a.input, a.parts, fresh = input, parts, input
 	}
-	if t.m.run.Mode == playbooks.Shadow && a.effect() != actions.Reads {
+	if t.m.run.Mode == playbooks.Shadow && (a.effect() != actions.Reads || a.awaits()) {
 		t.record(a.path(f), Outcome, 0, a.dry(fresh))
 		return true
 	}
@@ -129,6 +136,9 @@ func (a *act) plan(t *turn, f *frame) (json.RawMessage, []string, *actions.Fault
 	if err != nil {
 		return input, nil, actions.Failf(actions.CodeInput, "%v", err)
 	}
+	if p, ok := a.body.Spec.Awaiting(); ok && a.body.Await > 0 {
+		parts = append(parts, p.Name)
+	}
 	return input, parts, nil
 }
 
@@ -150,6 +160,9 @@ func (t *turn) attempt(f *frame, fresh json.RawMessage) {
 		Key: k, RequestID: requestID(k, a.number+1),
 		Effect: a.effect(), Probe: a.phase == probeDue,
 		Input: a.input, Timeout: timeoutOf(f.step), Action: a.body.Action,
+	}
+	if a.awaits() {
+		at.Started, _ = actions.Merge(a.outputs...) // what can't be read is nothing to go by
 	}
 	if !at.Probe {
 		at.Touches = a.body.Action.Touches(at.Part, a.input)
@@ -236,7 +249,9 @@ func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
 	m.flying--
 	switch {
 	case d.Status == Took:
-		return a.took(f, d.Output)
+		return a.took(f, d.Output, e.At)
+	case d.Fault.Code == actions.CodeNotYet && a.awaits():
+		a.notYet(f, d.Fault, e.At)
 	case d.Probe:
 		a.foldProbe(f, e, d)
 	case d.Interrupted && d.Fault.Unknown:
@@ -266,7 +281,7 @@ func (a *act) foldUnattempted(f *frame, e Entry, d OutcomeData, part string) err
 		if !a.knows(part) || !a.planned || part != a.parts[a.part] {
 			return fmt.Errorf("%w: entry %d: unexpected dry outcome at %s", errNotFollowing, e.Seq, e.Path)
 		}
-		return a.took(f, d.Output)
+		return a.took(f, d.Output, e.At)
 	case part != "" || a.planned:
 		return fmt.Errorf("%w: entry %d: unexpected outcome at %s", errNotFollowing, e.Seq, e.Path)
 	case d.Status == Took:
@@ -278,12 +293,13 @@ func (a *act) foldUnattempted(f *frame, e Entry, d OutcomeData, part string) err
 }
 
 // took goes on to the next part, or ends the step.
-func (a *act) took(f *frame, out json.RawMessage) error {
+func (a *act) took(f *frame, out json.RawMessage, at time.Time) error {
 	a.outputs = append(a.outputs, out)
 	a.part++
 	a.phase, a.number, a.spent, a.probes = due, 0, 0, 0
 	a.readyAt, a.fault, a.cutOff = time.Time{}, nil, false
 	if a.part < len(a.parts) {
+		a.until = at.Add(a.body.Await)
 		return nil
 	}
 	merged, err := actions.Merge(a.outputs...)
@@ -292,6 +308,19 @@ func (a *act) took(f *frame, out json.RawMessage) error {
 	}
 	a.finish(f, merged)
 	return nil
+}
+
+// notYet looks again later, until the step has waited as long as it says.
+func (a *act) notYet(f *frame, fault *actions.Fault, at time.Time) {
+	if !at.Before(a.until) {
+		f.finish(result{status: "failed", attempts: a.total, fault: actions.Failf(actions.CodeTimeout,
+			"it did not come to its end within %s: %s", playbooks.FormatDuration(a.body.Await), fault.Message)})
+		return
+	}
+	a.phase, a.fault, a.readyAt = due, nil, at.Add(max(AwaitEvery, fault.After))
+	if a.readyAt.After(a.until) {
+		a.readyAt = a.until // one last look
+	}
 }
 
 func (a *act) finish(f *frame, raw json.RawMessage) {
@@ -370,7 +399,7 @@ func (a *act) foldResolve(f *frame, e Entry) error {
 		return fmt.Errorf("%w: entry %d resolves step %s, which is not uncertain", errNotFollowing, e.Seq, f.path)
 	}
 	if d.Happened {
-		return a.took(f, a.body.Action.Preview(a.parts[a.part], slices.Clone(a.input)))
+		return a.took(f, a.body.Action.Preview(a.parts[a.part], slices.Clone(a.input)), e.At)
 	}
 	a.phase, a.readyAt, a.spent = due, e.At, 0
 	return nil

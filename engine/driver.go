@@ -311,7 +311,7 @@ func (d *driver) attempt(ctx context.Context, a Attempt) {
 	defer cancel()
 	call := actions.Call{
 		Key: a.Key, RequestID: a.RequestID, Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: string(d.run.ID),
-		Part: a.Part, Input: a.Input,
+		Part: a.Part, Input: a.Input, Started: a.Started,
 		Log: d.e.log.With(slog.String("run", string(d.run.ID)), slog.String("step", a.Path), slog.Int("attempt", a.Number)),
 	}
 	if a.Probe {

@@ -221,7 +221,7 @@ func generated(t *rapid.T) string {
 		for range rapid.IntRange(1, 3).Draw(t, "steps") {
 			n++
 			id := n
-			kind := rapid.SampledFrom([]string{"read", "put", "add", "once", "both", "if", "foreach", "set", "handled", "switch", "parallel", "wait", "poll", "call"}).Draw(t, "kind")
+			kind := rapid.SampledFrom([]string{"read", "put", "add", "once", "both", "if", "foreach", "set", "handled", "switch", "parallel", "wait", "poll", "call", "start"}).Draw(t, "kind")
 			if depth == 0 && slices.Contains([]string{"if", "foreach", "switch", "parallel"}, kind) {
 				kind = "put"
 			}
@@ -232,6 +232,8 @@ func generated(t *rapid.T) string {
 			case "parallel":
 				fmt.Fprintf(&b, "%s- join: %s\n%s  parallel:\n%s    -\n%s%s    -\n%s", indent,
 					rapid.SampledFrom([]string{"all", "any"}).Draw(t, "join"), indent, indent, block(depth-1, indent+"      "), indent, block(depth-1, indent+"      "))
+			case "start":
+				fmt.Fprintf(&b, "%s- {action: test.start, with: {value: v%d}, await: 1m}\n", indent, id)
 			case "call":
 				fmt.Fprintf(&b, "%s- {playbook: sub, with: {value: %s}, on_error: %s}\n", indent,
 					rapid.SampledFrom([]string{"a", "stop", "fail"}).Draw(t, "value"), rapid.SampledFrom([]string{"fail", "continue"}).Draw(t, "onError"))

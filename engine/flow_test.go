@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/engine"
 )
 
@@ -220,6 +221,51 @@ func TestAWaitLastsAsLongAsItSaysAlsoThroughARestart(t *testing.T) {
 	}
 	if d = again.Next(epoch.Add(30 * time.Minute)); len(d.Invoke) != 1 {
 		t.Fatalf("after 30 minutes: %+v, want the attempt", d)
+	}
+}
+
+func TestWhatIsOnlyStartedIsFollowedToItsEnd(t *testing.T) {
+	t.Parallel()
+	const text = "steps: [{id: one, action: test.start, with: {value: a}, await: 1m}, {action: test.put, with: {value: \"${{ steps.one.output.value }}\"}}]\n"
+	p := compile(t, new(world).registry(), text)
+	looks := 0
+	history, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
+		if a.Part != "await" {
+			return answer{out: json.RawMessage(`{"value":"begun"}`)}
+		}
+		if string(a.Started) != `{"value":"begun"}` {
+			t.Errorf("the look knows %s of what was started", a.Started)
+		}
+		if looks++; looks < 3 {
+			return answer{err: actions.NotYet("still at it")}
+		}
+		return answer{out: json.RawMessage(`{"value":"ended"}`)}
+	})
+	want := []string{"steps/0:start#1", "steps/0:await#1", "steps/0:await#2", "steps/0:await#3", "steps/1:put#1"}
+	if diff := cmp.Diff(want, intents(history)); diff != "" || d.State != engine.Succeeded {
+		t.Errorf("attempts (-want +got):\n%s%s %s", diff, d.State, d.Message)
+	}
+	if at := history[len(history)-1].At.Sub(epoch); at != 2*engine.AwaitEvery {
+		t.Errorf("it took %s, want two looks after %s each", at, engine.AwaitEvery)
+	}
+
+	m := begin(t, p)
+	history, d = drive(t, m, func(a engine.Attempt) answer {
+		if a.Part != "await" {
+			return fine(a)
+		}
+		return answer{err: actions.NotYet("still at it")}
+	})
+	if d.State != engine.Failed || !strings.Contains(d.Message, "did not come to its end within 1m: still at it") {
+		t.Errorf("without an end: %s (%s)", d.State, d.Message)
+	}
+	if at := history[len(history)-1].At.Sub(epoch); at != time.Minute {
+		t.Errorf("it gave up after %s", at)
+	}
+
+	shadow := compile(t, new(world).registry(), "mode: shadow\n"+text)
+	if d := begin(t, shadow).Next(epoch); d.State != engine.Succeeded || len(d.Invoke) > 0 {
+		t.Errorf("a run that only watches: %+v", d)
 	}
 }
 

@@ -64,6 +64,7 @@ type Attempt struct {
 	Effect    actions.Effect
 	Probe     bool // ask whether an earlier attempt happened, instead of making one
 	Input     json.RawMessage
+	Started   json.RawMessage // of a part that awaits: what the parts before it put out
 	Timeout   time.Duration
 	Action    actions.Action
 	Touches   []actions.Touch

@@ -20,6 +20,8 @@ const (
 	// ProbeDelay is how long after a lost answer its trace is looked for: Graph shows a write to
 	// readers seconds after it took it.
 	ProbeDelay = time.Second
+	// AwaitEvery is how often an action that only starts something is asked whether it is done.
+	AwaitEvery = 15 * time.Second
 )
 
 var defaultRetry = playbooks.Retry{

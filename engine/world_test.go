@@ -86,7 +86,12 @@ func (w *world) registry() *actions.Registry {
 	both := actions.Define(actions.Spec{Name: "test.both", Summary: "Test two parts."},
 		actions.Doing[in, out]{Part: part("put", actions.Converges), Do: w.do},
 		actions.Doing[in, out]{Part: part("note", actions.Adds), Do: w.do, Probe: w.probe, When: func(i in) bool { return i.Note != "" }})
-	return actions.NewRegistry(one("read", actions.Reads), one("put", actions.Converges), one("add", actions.Adds), one("once", actions.Once), both)
+	end := part("await", actions.Reads)
+	end.Awaits = true
+	start := actions.Define(actions.Spec{Name: "test.start", Summary: "Test what only starts something."},
+		actions.Doing[in, out]{Part: part("start", actions.Once), Do: w.do},
+		actions.Doing[in, out]{Part: end, Do: w.do})
+	return actions.NewRegistry(one("read", actions.Reads), one("put", actions.Converges), one("add", actions.Adds), one("once", actions.Once), both, start)
 }
 
 // compile compiles a playbook whose text is given without name and triggers.

@@ -52,8 +52,6 @@ func notYetMend(name string) string {
 		return "use poll: it finds the same changes a little later"
 	case "limits":
 		return "use concurrency and dedupe"
-	case "await":
-		return "remove it: the step ends when the service has accepted the request"
 	case "state", "seen", "history":
 		return "use dedupe to act once within a window, or alert.list to count what Graph knows"
 	}

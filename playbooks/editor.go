@@ -95,6 +95,7 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 			"initial":  duration("The first pause."),
 			"max":      duration("The longest pause."),
 		}),
+		"await":       duration("For an action that only starts something: how long to wait for its end."),
 		"timeout":     duration("How long one attempt may take."),
 		"on_error":    onError,
 		"foreach":     {Type: "string", Description: "An expression that gives a list."},

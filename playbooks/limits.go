@@ -43,6 +43,8 @@ const (
 	MaxBackoff      = 24 * time.Hour
 	MinTimeout      = time.Second
 	MaxTimeout      = time.Hour
+	MinAwait        = 10 * time.Second
+	MaxAwait        = 24 * time.Hour
 	MinAsk          = 10 * time.Second
 	MinWait         = time.Second
 	MaxWait         = 90 * 24 * time.Hour

@@ -174,6 +174,7 @@ type Act struct {
 	Action actions.Action
 	Spec   actions.Spec
 	With   Value           // an object
+	Await  time.Duration   // wait this long for the end of what the action only starts; 0: don't
 	Output expression.Type // by which outputs are decoded for later expressions
 }
 

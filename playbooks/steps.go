@@ -16,7 +16,7 @@ func bodyKeys() []string {
 }
 
 func laterStepKeys() []string {
-	return []string{"await", "undo", "guard"}
+	return []string{"undo", "guard"}
 }
 
 // stepKeys are the keys that make sense beside a body.
@@ -24,7 +24,7 @@ func stepKeys(body string) []string {
 	common := []string{"id", "name", "if", body}
 	switch body {
 	case "action":
-		return append(common, "with", "retry", "timeout", "on_error")
+		return append(common, "with", "await", "retry", "timeout", "on_error")
 	case "foreach":
 		return append(common, "as", "concurrency", "on_error", "do")
 	case "then":
