@@ -250,7 +250,7 @@ func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
 	switch {
 	case d.Status == Took:
 		return a.took(f, d.Output, e.At)
-	case d.Fault.Code == actions.CodeNotYet && a.awaits():
+	case d.Fault != nil && d.Fault.Code == actions.CodeNotYet && a.awaits():
 		a.notYet(f, d.Fault, e.At)
 	case d.Probe:
 		a.foldProbe(f, e, d)

@@ -135,7 +135,7 @@ func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
 	case s := <-d.settled:
 		for {
 			d.flying--
-			e, err := d.machine.Settle(s.attempt, s.out, s.absent, s.err, time.Now())
+			e, err := d.settle(s)
 			if err != nil {
 				return nil, fmt.Errorf("settle %s: %w", s.attempt.Path, err)
 			}
@@ -179,6 +179,12 @@ func (d *driver) next(entries []Entry) (dec Decision, err error) {
 	dec = d.machine.Next(time.Now())
 	dec.Record = append(entries, dec.Record...)
 	return dec, nil
+}
+
+// settle records how an attempt ended.
+func (d *driver) settle(s settled) (e Entry, err error) {
+	defer recovered(&err)
+	return d.machine.Settle(s.attempt, s.out, s.absent, s.err, time.Now())
 }
 
 // recovered makes an error of a panic. Deciding calls functions of actions with values from

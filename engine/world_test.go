@@ -89,7 +89,7 @@ func (w *world) registry() *actions.Registry {
 	end := part("await", actions.Reads)
 	end.Awaits = true
 	start := actions.Define(actions.Spec{Name: "test.start", Summary: "Test what only starts something."},
-		actions.Doing[in, out]{Part: part("start", actions.Once), Do: w.do},
+		actions.Doing[in, out]{Part: part("start", actions.Once), Do: w.do, Preview: func(i in) out { return out{Value: "preview of " + i.Value} }},
 		actions.Doing[in, out]{Part: end, Do: w.do})
 	return actions.NewRegistry(one("read", actions.Reads), one("put", actions.Converges), one("add", actions.Adds), one("once", actions.Once), both, start)
 }
