@@ -122,5 +122,5 @@ func (e *Engine) sayToJournal(ctx context.Context, run RunID, what func(*Machine
 	if err != nil {
 		return err
 	}
-	return e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: run, Entries: []Entry{entry}, State: Ready})
+	return e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: run, Entries: []Entry{entry}, State: Ready, Message: m.asking()})
 }

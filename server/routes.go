@@ -17,6 +17,9 @@ func (s *Server) routes() http.Handler {
 	if s.o.Webhooks != nil {
 		mux.Handle("/webhooks/", s.o.Webhooks)
 	}
+	if s.o.Desk != nil {
+		s.deskRoutes(mux)
+	}
 	health := newReport(s.o.Health)
 	ready := newReport(append(append([]Check(nil), s.o.Health...), s.o.Ready...))
 	mux.Handle("GET /healthz", health)

@@ -4,6 +4,7 @@
 //	POST /webhooks/PATH   taken by the handler that Options name
 //	GET  /healthz         is the process able to work at all? A supervisor restarts it if not
 //	GET  /readyz          is it working now? Both name each failing check and why
+//	     /api/            what people say to runs, each with a token: see Desk
 //
 // # Promises
 //
@@ -63,6 +64,9 @@ type Options struct {
 	BehindProxy bool
 	// Webhooks handles /webhooks/. Nil: there are none.
 	Webhooks http.Handler
+	// Desk takes what people say under /api/, and People are those who may. Nil: there is no API.
+	Desk   Desk
+	People func() []Person
 	// Health and Ready are the checks behind /healthz and /readyz. Ready includes Health.
 	Health, Ready []Check
 	Log           *slog.Logger

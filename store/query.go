@@ -22,6 +22,7 @@ type RunFilter struct {
 	Playbook string
 	State    engine.RunState
 	Object   string // "alerts/ID"
+	Asking   bool   // only runs that wait for people's answers
 	Since    time.Time
 	Limit    int
 	Before   engine.RunID // continue a list: the last run of the page before
@@ -87,6 +88,9 @@ func (f RunFilter) query(created, n int64) (string, []any) {
 	}
 	if f.Object != "" {
 		c.and(`AND r.object = ? AND r.object <> '' `, f.Object)
+	}
+	if f.Asking {
+		c.and(`AND r.state IN ('ready', 'waiting') AND r.ended IS NULL AND r.message GLOB ? `, engine.AskingPrefix+"*")
 	}
 	if f.Before != "" {
 		c.and(`AND (r.created, r.n) < (? , ? ) `, created, n)

@@ -31,6 +31,7 @@ type ManualRun struct {
 	// Event is a JSON object: the alert, incident or event that the playbook is to see, as it is
 	// or below its name, as in {"alert": {…}}. Empty means an empty object.
 	Event []byte
+	By    string // who starts it
 	// Inputs is a JSON object with the values of the playbook's inputs. Empty means none.
 	Inputs []byte
 }
@@ -63,7 +64,7 @@ func Manual(m ManualRun, now time.Time) (engine.Event, error) {
 	e := engine.Event{
 		ID:     m.Tenant + "/" + source + "/" + id,
 		Tenant: m.Tenant, Source: source, Kind: m.Playbook.Subject,
-		Occurred: now.UTC(), Seen: now.UTC(), Payload: payload, Inputs: inputs,
+		Occurred: now.UTC(), Seen: now.UTC(), Payload: payload, Inputs: inputs, By: m.By,
 	}
 	describe(&e)
 	return e, nil

@@ -70,7 +70,7 @@ type Deps struct {
 
 // Actions lists the actions of this package.
 func Actions(d Deps) []actions.Action {
-	return []actions.Action{d.teams(), d.slack(), d.webhook()}
+	return []actions.Action{d.send(), d.teams(), d.slack(), d.webhook()}
 }
 
 // sent is the output of every action here.
@@ -142,7 +142,7 @@ func (d Deps) post(ctx context.Context, call actions.Call, kind Kind, name strin
 func (d Deps) find(kind Kind, name string) (Channel, error) {
 	var names []string
 	for _, c := range d.Channels {
-		if c.Name == name && c.Kind == kind {
+		if c.Name == name && (c.Kind == kind || kind == anyKind) {
 			return c, nil
 		}
 		if c.Name == name {

@@ -31,6 +31,8 @@ const (
 	MinSweep         = time.Minute
 	MaxWorkers       = 1024
 	MaxTenants       = 64
+	MaxPeople        = 500
+	MaxRoles         = 20
 	// How many runs of a playbook for one object may be asked for, within how long: no longer than
 	// the journal surely remembers them.
 	MaxCeiling       = 10_000
@@ -69,6 +71,7 @@ type Config struct {
 	Secrets  map[string]secret.Source
 	Channels map[string]Channel
 	Hooks    map[string]Hook
+	People   map[string]Person
 	Outbound Outbound
 }
 
@@ -103,6 +106,12 @@ type Credential struct {
 type Channel struct {
 	Kind string // teams, slack or webhook
 	URL  secret.Source
+}
+
+// Person is somebody who may answer questions and, with the role operator, call runs off.
+type Person struct {
+	Roles []string
+	Token secret.Source
 }
 
 // Hook restricts a webhook that a playbook listens on.

@@ -52,7 +52,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	c := &Config{
 		File: file, Data: filepath.Join(dir, "data"), Playbooks: filepath.Join(dir, "playbooks"), Lists: filepath.Join(dir, "lists"),
 		Listen: DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
-		Secrets: map[string]secret.Source{}, Channels: map[string]Channel{}, Hooks: map[string]Hook{},
+		Secrets: map[string]secret.Source{}, Channels: map[string]Channel{}, Hooks: map[string]Hook{}, People: map[string]Person{},
 	}
 	if doc.Root == nil || doc.Root.Kind == document.Null {
 		return nil, diag.Findings{{Code: CodeNeed, Severity: diag.Error, Pos: diag.Position{File: file, Line: 1, Column: 1},
@@ -78,6 +78,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"secrets":  func(n *document.Node) { w.each(n, func(name string, n *document.Node) { w.named(c, name, n) }) },
 		"channels": func(n *document.Node) { w.each(n, func(name string, n *document.Node) { w.channel(c, name, n) }) },
 		"webhooks": func(n *document.Node) { w.each(n, func(name string, n *document.Node) { w.hook(c, name, n) }) },
+		"people":   func(n *document.Node) { w.people(c, n) },
 		"outbound": func(n *document.Node) { w.outbound(c, n) },
 	}, "tenants")
 	if n := doc.Root.Get("tenants"); n != nil && n.Kind == document.Map && (len(n.Pairs) == 0 || len(n.Pairs) > MaxTenants) {
@@ -123,6 +124,41 @@ func (w *walker) channel(c *Config, name string, n *document.Node) {
 	var ch Channel
 	w.object(n, keys{"kind": w.oneOf(&ch.Kind, "teams", "slack", "webhook"), "url": w.secret(&ch.URL)}, "kind", "url")
 	c.Channels[name] = ch
+}
+
+// people reads who may answer. Names are often addresses, so they may have dots and an @.
+func (w *walker) people(c *Config, n *document.Node) {
+	if n.Kind != document.Map {
+		w.wrong(n, "a map of people", "write one name a line, each with roles and token")
+		return
+	}
+	if len(n.Pairs) > MaxPeople {
+		w.refuse(n.Pairs[MaxPeople].Key, "name fewer", "there are %d people; %d are allowed", len(n.Pairs), MaxPeople)
+		return
+	}
+	for _, entry := range n.Pairs {
+		name := entry.Key.Text
+		if !isName(strings.NewReplacer(".", "", "@", "").Replace(name)) {
+			w.refuse(entry.Key, "use letters, digits, . _ - and @, beginning with a letter", "%.80q can't be the name of a person", name)
+			continue
+		}
+		var p Person
+		w.object(entry.Value, keys{"roles": w.list(w.role(&p.Roles)), "token": w.secret(&p.Token)}, "token")
+		if len(p.Roles) > MaxRoles {
+			w.refuse(entry.Value, "remove some", "%s has %d roles; %d are allowed", name, len(p.Roles), MaxRoles)
+		}
+		c.People[name] = p
+	}
+}
+
+func (w *walker) role(into *[]string) func(*document.Node) {
+	return func(n *document.Node) {
+		if !isName(n.Text) {
+			w.refuse(n, "use letters, digits, _ and -, beginning with a letter", "%.80q can't be the name of a role", n.Text)
+			return
+		}
+		*into = append(*into, n.Text)
+	}
 }
 
 func (w *walker) hook(c *Config, name string, n *document.Node) {

@@ -148,5 +148,8 @@ func secretSources(c *config.Config) map[string]secret.Source {
 	for name, ch := range c.Channels {
 		all["channel/"+name] = ch.URL
 	}
+	for name, p := range c.People {
+		all[personSecret+name] = p.Token
+	}
 	return all
 }

@@ -158,7 +158,7 @@ func (d *Daemon) startPoller(ctx context.Context, name string) (stop func()) {
 func (d *Daemon) newServer() error {
 	s, err := server.New(server.Options{
 		Addr: d.c.Listen, CertFile: d.c.TLSCert, KeyFile: d.c.TLSKey, BehindProxy: d.c.BehindProxy,
-		Webhooks: d.webhooks, Log: d.log,
+		Webhooks: d.webhooks, Desk: desk{d}, People: d.people, Log: d.log,
 		Health: []server.Check{{Name: "journal", Func: func(ctx context.Context) error {
 			_, err := d.db.Counts(ctx)
 			return err

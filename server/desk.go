@@ -1,0 +1,219 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/playbookd/playbookd/engine"
+)
+
+// The limits of the API.
+const (
+	// MaxDeskBody is how large the body of a request to the API may be.
+	MaxDeskBody = 512 << 10
+	// DeskTimeout is how long recording what a person says may take.
+	DeskTimeout = 20 * time.Second
+)
+
+// Desk is where people's words go.
+type Desk interface {
+	// Approvals lists what is asked and not answered yet, the most urgent first.
+	Approvals(ctx context.Context) ([]engine.Question, error)
+	// Answer records an answer. The errors are those of [engine.Engine.Answer].
+	Answer(ctx context.Context, question string, d engine.AnsweredData) error
+	// Cancel calls a run off.
+	Cancel(ctx context.Context, run string, d engine.CancelData) error
+	// Start starts a playbook by hand.
+	Start(ctx context.Context, playbook, by string, event, inputs json.RawMessage) (engine.RunID, error)
+}
+
+// deskRoutes serves what people do. Every route needs a person's token. What only looks is a GET and
+// never decides anything, however often a link to it is opened.
+//
+//	GET  /api/approvals                what is asked
+//	GET  /api/approvals/{question}     one question
+//	POST /api/approvals/{question}     {"digest", "approve" or "answer", "comment"}
+//	POST /api/runs/{run}/cancel        {"reason"}; role operator
+//	POST /api/playbooks/{name}/runs    {"event", "inputs"}; role operator
+//
+// Answers: 200 done; 400 the body is not what it should be; 401 no valid token; 403 may not; 404 no
+// such thing, or not open any more; 409 the answer does not count, and why; 503 try again.
+func (s *Server) deskRoutes(mux *http.ServeMux) {
+	d := &desk{s: s}
+	mux.HandleFunc("GET /api/approvals", d.as("", d.list))
+	mux.HandleFunc("GET /api/approvals/{question}", d.as("", d.one))
+	mux.HandleFunc("POST /api/approvals/{question}", d.as("", d.answer))
+	mux.HandleFunc("POST /api/runs/{run}/cancel", d.as(OperatorRole, d.cancel))
+	mux.HandleFunc("POST /api/playbooks/{name}/runs", d.as(OperatorRole, d.start))
+}
+
+type desk struct{ s *Server }
+
+// refused is what a request is answered with instead.
+type refused struct {
+	status  int
+	message string
+}
+
+func (r *refused) Error() string { return r.message }
+
+// as lets a person with a role through. The empty role is everybody's who has a token.
+func (d *desk) as(role string, do func(*http.Request, Person) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p, err := who(d.s.o.People(), r, d.s.log)
+		switch {
+		case err != nil:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			reply(w, http.StatusUnauthorized, problem("give your token as Authorization: Bearer TOKEN"))
+			return
+		case role != "" && !p.Has(role):
+			reply(w, http.StatusForbidden, problem("this needs the role "+role))
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), DeskTimeout)
+		defer cancel()
+		v, err := do(r.WithContext(ctx), p)
+		if err == nil {
+			reply(w, http.StatusOK, v)
+			return
+		}
+		status := d.status(err)
+		if status == http.StatusServiceUnavailable {
+			d.s.log.Error("a person's word could not be recorded", "person", p.Name, "err", err)
+			err = errors.New("it could not be recorded: try again")
+		}
+		reply(w, status, problem(err.Error()))
+	}
+}
+
+// status is how an error is answered.
+func (d *desk) status(err error) int {
+	var no *refused
+	switch {
+	case errors.As(err, &no):
+		return no.status
+	case errors.Is(err, engine.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, engine.ErrMayNot):
+		return http.StatusConflict
+	}
+	return http.StatusServiceUnavailable
+}
+
+func problem(message string) any { return map[string]string{"error": oneLine(message)} }
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // a client that is gone needs no answer
+}
+
+// body reads the JSON object of a request.
+func body(r *http.Request, into any) error {
+	dec := json.NewDecoder(io.LimitReader(r.Body, MaxDeskBody+1))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return &refused{http.StatusBadRequest, fmt.Sprintf("the body is not the JSON object it should be: %v", err)}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return &refused{http.StatusBadRequest, "the body has more than one JSON object, or is too large"}
+	}
+	return nil
+}
+
+func (d *desk) list(r *http.Request, _ Person) (any, error) {
+	list, err := d.s.o.Desk.Approvals(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		list = []engine.Question{}
+	}
+	return map[string]any{"approvals": list}, nil
+}
+
+func (d *desk) find(r *http.Request) (engine.Question, error) {
+	list, err := d.s.o.Desk.Approvals(r.Context())
+	if err != nil {
+		return engine.Question{}, err
+	}
+	id := r.PathValue("question")
+	for _, q := range list {
+		if q.Asked.ID == id {
+			return q, nil
+		}
+	}
+	return engine.Question{}, fmt.Errorf("%w: there is no open question %.64q", engine.ErrNotFound, id)
+}
+
+func (d *desk) one(r *http.Request, _ Person) (any, error) { return d.find(r) }
+
+func (d *desk) answer(r *http.Request, p Person) (any, error) {
+	var given struct {
+		Digest  string          `json:"digest"`
+		Approve *bool           `json:"approve"`
+		Answer  json.RawMessage `json:"answer"`
+		Comment string          `json:"comment"`
+	}
+	if err := body(r, &given); err != nil {
+		return nil, err
+	}
+	q, err := d.find(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case given.Digest == "":
+		return nil, &refused{http.StatusBadRequest, "digest is missing: it says which question, word for word, the answer is to"}
+	case q.Asked.Approve && (given.Approve == nil || given.Answer != nil):
+		return nil, &refused{http.StatusBadRequest, "an approval is answered with approve: true or false"}
+	case !q.Asked.Approve && (given.Approve != nil || given.Answer == nil):
+		return nil, &refused{http.StatusBadRequest, "the question is answered with answer"}
+	}
+	data := engine.AnsweredData{By: p.Name, Roles: p.Roles, Digest: given.Digest, Answer: given.Answer, Comment: given.Comment}
+	if given.Approve != nil {
+		data.Approve = *given.Approve
+	}
+	if err := d.s.o.Desk.Answer(r.Context(), q.Asked.ID, data); err != nil {
+		return nil, err
+	}
+	return map[string]string{"run": string(q.Run), "question": q.Asked.ID}, nil
+}
+
+func (d *desk) cancel(r *http.Request, p Person) (any, error) {
+	var given struct {
+		Reason string `json:"reason"`
+	}
+	if err := body(r, &given); err != nil {
+		return nil, err
+	}
+	run := r.PathValue("run")
+	if err := d.s.o.Desk.Cancel(r.Context(), run, engine.CancelData{By: p.Name, Reason: given.Reason}); err != nil {
+		return nil, err
+	}
+	return map[string]string{"run": run}, nil
+}
+
+func (d *desk) start(r *http.Request, p Person) (any, error) {
+	var given struct {
+		Event  json.RawMessage `json:"event"`
+		Inputs json.RawMessage `json:"inputs"`
+	}
+	if err := body(r, &given); err != nil {
+		return nil, err
+	}
+	run, err := d.s.o.Desk.Start(r.Context(), r.PathValue("name"), p.Name, given.Event, given.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"run": string(run)}, nil
+}
+
+// Refuse makes an error of a [Desk] that the person can do something about.
+func Refuse(format string, args ...any) error {
+	return &refused{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
