@@ -136,8 +136,8 @@ func (ad *admission) needDocument(digest, what string) error {
 const (
 	sqlFindEvent = `SELECT n FROM events WHERE id = ?1`
 	sqlAddEvent  = `INSERT INTO events (id, tenant, source, kind, object, title, occurred, seen,
-			payload, payload_blob, inputs, inputs_blob, set_n)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+			payload, payload_blob, inputs, inputs_blob, set_n, started_by)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 		ON CONFLICT (id) DO NOTHING`
 )
 
@@ -199,7 +199,7 @@ func (ad *admission) addEvent(ev engine.Event) (int64, error) {
 		return 0, err
 	}
 	res, err := ad.exec(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
-		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set)
+		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By)
 	if err != nil {
 		return 0, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 const selectEvents = `SELECT id, tenant, source, kind, object, title, occurred, seen,
-	payload, payload_blob, inputs, inputs_blob FROM events`
+	payload, payload_blob, inputs, inputs_blob, started_by FROM events`
 
 // eventRow is an event as its row has it.
 type eventRow struct {
@@ -22,7 +22,7 @@ func readEvent(row scanner) (eventRow, error) {
 	var e eventRow
 	var occurred, seen int64
 	err := row.Scan(&e.ID, &e.Tenant, &e.Source, &e.Kind, &e.Object, &e.Title, &occurred, &seen,
-		&e.payload, &e.payloadBlob, &e.inputs, &e.inputsBlob)
+		&e.payload, &e.payloadBlob, &e.inputs, &e.inputsBlob, &e.By)
 	e.Occurred, e.Seen = moment(occurred), moment(seen)
 	return e, err
 }
@@ -59,7 +59,7 @@ func (v *view) event(query string, args ...any) (engine.Event, error) {
 }
 
 const selectRuns = `SELECT r.n, r.id, r.playbook, r.digest, r.semantics, e.id, r.tenant, r.object, r.title,
-	r.mode, r.lists, r.concurrency, r.state, r.message, r.created, r.wake, r.ended, r.last
+	r.mode, r.lists, r.concurrency, r.state, r.message, r.created, r.wake, r.ended, r.last, e.started_by
 	FROM runs r JOIN events e ON e.n = r.event`
 
 // runRow is a run as its row has it.
@@ -74,7 +74,7 @@ func readRun(row scanner) (runRow, error) {
 	var created int64
 	var wake, ended *int64
 	err := row.Scan(&r.n, &r.ID, &r.Playbook, &r.Digest, &r.Semantics, &r.Event, &r.Tenant, &r.Object, &r.Title,
-		&r.Mode, &r.lists, &r.Key, &r.State, &r.Message, &created, &wake, &ended, &r.last)
+		&r.Mode, &r.lists, &r.Key, &r.State, &r.Message, &created, &wake, &ended, &r.last, &r.By)
 	if err != nil {
 		return r, err
 	}

@@ -90,7 +90,7 @@ func (f RunFilter) query(created, n int64) (string, []any) {
 		c.and(`AND r.object = ? AND r.object <> '' `, f.Object)
 	}
 	if f.Asking {
-		c.and(`AND r.state IN ('ready', 'waiting') AND r.ended IS NULL AND r.message GLOB ? `, engine.AskingPrefix+"*")
+		c.and(`AND r.message GLOB ? `, engine.AskingPrefix+"*")
 	}
 	if f.Before != "" {
 		c.and(`AND (r.created, r.n) < (? , ? ) `, created, n)

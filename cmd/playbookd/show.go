@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -182,12 +183,17 @@ func (s *streams) showStep(step *engine.StepTrace) {
 	switch {
 	case step.Kind == "if" && step.Taken != nil:
 		fmt.Fprintf(s.out, ": the condition was %t", *step.Taken)
+	case step.Kind == "switch" && step.Way > 0:
+		fmt.Fprintf(s.out, ": case %d", step.Way)
+	case step.Kind == "wait" && step.Until != nil && step.Status == "waiting":
+		fmt.Fprintf(s.out, " until %s", step.Until.Format(time.RFC3339))
 	case step.Kind == "foreach":
 		fmt.Fprintf(s.out, ": %d items", step.Items)
 	case step.Message != "":
 		fmt.Fprintf(s.out, ": %s", plain(step.Message, 300))
 	}
 	fmt.Fprintln(s.out)
+	s.showQuestion(step)
 	for _, a := range step.Attempts {
 		s.showAttempt(a)
 	}
@@ -199,6 +205,26 @@ func (s *streams) showStep(step *engine.StepTrace) {
 	}
 	if len(step.Output) > 0 && string(step.Output) != "{}" {
 		fmt.Fprintf(s.out, "    output  %s\n", compact(step.Output, 400))
+	}
+}
+
+// showQuestion prints what people were asked, and what they said.
+func (s *streams) showQuestion(step *engine.StepTrace) {
+	if step.Asked == nil {
+		return
+	}
+	fmt.Fprintf(s.out, "    asked   %s: %s\n", step.Asked.ID, plain(step.Asked.Title, 300))
+	fmt.Fprintf(s.out, "    of      %s, until %s; silence means %s\n", plain(strings.Join(step.Asked.By, ", "), 200),
+		step.Asked.Until.Format(time.RFC3339), plain(step.Asked.Otherwise, 60))
+	for _, a := range step.Answers {
+		said := compact(a.Answer, 300)
+		if step.Asked.Approve {
+			said = map[bool]string{true: "yes", false: "no"}[a.Approve]
+		}
+		if a.Comment != "" {
+			said += ": " + plain(a.Comment, 300)
+		}
+		fmt.Fprintf(s.out, "    %s said %s\n", plain(a.By, 100), said)
 	}
 }
 

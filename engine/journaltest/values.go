@@ -44,9 +44,10 @@ func values() map[string]func(*testing.T, world) {
 			} {
 				ev := engine.Event{
 					ID: fmt.Sprint(i, text), Tenant: text, Source: text, Kind: text, Object: text, Title: text,
-					Occurred: at(0), Seen: at(1), Payload: []byte(`{}`),
+					Occurred: at(0), Seen: at(1), Payload: []byte(`{}`), By: text,
 				}
 				p := plan(ev, "triage"+text)
+				p.Run.By = text
 				p.Run.ID += engine.RunID(text)
 				p.Run.Message, p.Run.Key, p.DedupeKey, p.DedupeWindow = text, text, text, time.Hour
 				p.Entries = []engine.Entry{{Seq: 1, Path: text, Kind: engine.EntryKind(text), At: at(1)}}

@@ -26,9 +26,13 @@ type desk struct{ d *Daemon }
 
 // Approvals implements [server.Desk].
 func (k desk) Approvals(ctx context.Context) ([]engine.Question, error) {
-	runs, err := k.d.db.Runs(ctx, store.RunFilter{Asking: true, Limit: MaxApprovals})
-	if err != nil {
-		return nil, err
+	var runs []engine.Run
+	for _, state := range []engine.RunState{engine.Waiting, engine.Ready} {
+		more, err := k.d.db.Runs(ctx, store.RunFilter{State: state, Asking: true, Limit: MaxApprovals})
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, more...)
 	}
 	var list []engine.Question
 	for _, run := range runs {
