@@ -200,6 +200,9 @@ func outwardCases() map[string]func(o *outside) (action string, input map[string
 		"http.request POST repeatable": request("POST", map[string]any{"body": 1, "repeatable": true}),
 		"notify.teams":                 fixed("notify.teams", map[string]any{"channel": "soc", "title": "t", "text": "x", "facts": map[string]any{"n": 1}}),
 		"notify.slack":                 fixed("notify.slack", map[string]any{"channel": "chat", "title": "t", "text": "x", "facts": map[string]any{"n": true}}),
+		"notify.send to Teams":         fixed("notify.send", map[string]any{"channel": "soc", "title": "t", "text": "x", "facts": map[string]any{"n": 1}}),
+		"notify.send to Slack":         fixed("notify.send", map[string]any{"channel": "chat", "title": "t"}),
+		"notify.send to a webhook":     fixed("notify.send", map[string]any{"channel": "pager", "title": "t", "text": "x", "facts": map[string]any{"n": 1}}),
 		"notify.webhook":               fixed("notify.webhook", map[string]any{"channel": "pager", "payload": []any{1, "x"}}),
 		"log":                          fixed("log", map[string]any{"message": "m", "fields": map[string]any{"n": 1}}),
 	}
