@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
+	"github.com/playbookd/playbookd/server"
 )
 
 var update = flag.Bool("update", false, "write the generated pages anew")
@@ -173,6 +175,7 @@ func TestGeneratedPagesAreInStep(t *testing.T) {
 		"findings.md":          findingsPage(),
 		"functions.md":         functionsPage(),
 		"limits.md":            limitsPage(),
+		"metrics.md":           metricsPage(),
 		"playbook.schema.json": append(schema, '\n'),
 	} {
 		if *update {
@@ -186,6 +189,14 @@ func TestGeneratedPagesAreInStep(t *testing.T) {
 			t.Errorf("%s is out of step with the code: run make generate (%v)", file, err)
 		}
 	}
+}
+
+//go:embed metrics.tmpl
+var metricsText string
+
+// metricsPage is a text with the table of metrics in it.
+func metricsPage() []byte {
+	return []byte(strings.Replace(metricsText, "{{table}}", strings.TrimSpace(string(server.MetricsPage())), 1))
 }
 
 func findingsPage() []byte {

@@ -12,6 +12,7 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph"
 	"github.com/playbookd/playbookd/internal/config"
+	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/internal/guard"
 	"github.com/playbookd/playbookd/playbooks"
@@ -171,6 +172,21 @@ func ofTheDaemon() []limits {
 			{"live runs of one playbook for one object", config.MaxCeiling},
 			{"time within which they are counted", config.MaxCeilingWithin},
 			{"how long own writes are remembered, to tell echoes", engine.EchoWindow},
+		}},
+		{"Health and metrics", []limit{
+			{"time of one check", server.CheckTimeout},
+			{"time for which its result is shown again", server.CheckAge},
+			{"failed polls in a row, and intervals without a good one, until a poll is late", daemon.LateAfter},
+			{"what a poll may take beyond them", daemon.LateSlack},
+			{"time without progress until the engine counts as stalled", daemon.StallAfter},
+			{"how far the clock may be behind the journal", daemon.ClockSlack},
+			{"time between two heartbeats in the journal", daemon.BeatEvery},
+			{"playbooks with metrics of their own; the rest is `other`", daemon.MaxCountedPlaybooks},
+			{"pairs of tenant and source with metrics of their own", daemon.MaxCountedSources},
+			{"pairs of webhook and status with metrics of their own", triggers.MaxHookCounts},
+			{"parked runs looked at to tell why they are", daemon.MaxParkedRead},
+			{"readers of `/metrics` at a time", server.MaxScrapes},
+			{"time of reading `/metrics`", server.ScrapeTimeout},
 		}},
 	}
 }

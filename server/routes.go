@@ -12,19 +12,29 @@ import (
 func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // routes puts the server together.
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
+	health := newReport(s.o.Health)
+	ready := newReport(append(append([]Check(nil), s.o.Health...), s.o.Ready...))
+	if s.o.Metrics != nil {
+		metrics, err := s.metricsHandler(ready)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /metrics", metrics)
+	}
+	if s.o.MetricsOnly {
+		return s.guard(mux), nil
+	}
 	if s.o.Webhooks != nil {
 		mux.Handle("/webhooks/", s.o.Webhooks)
 	}
 	if s.o.Desk != nil {
 		s.deskRoutes(mux)
 	}
-	health := newReport(s.o.Health)
-	ready := newReport(append(append([]Check(nil), s.o.Health...), s.o.Ready...))
 	mux.Handle("GET /healthz", health)
 	mux.Handle("GET /readyz", ready)
-	return s.guard(mux)
+	return s.guard(mux), nil
 }
 
 // guard gives every answer the headers that keep browsers from making something of it, and

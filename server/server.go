@@ -1,10 +1,14 @@
-// Package server is the listener of playbookd: webhooks, and two pages that tell whether it is
-// well.
+// Package server is the listener of playbookd: webhooks, two pages that tell whether it is well,
+// and one with all that it counts.
 //
 //	POST /webhooks/PATH   taken by the handler that Options name
 //	GET  /healthz         is the process able to work at all? A supervisor restarts it if not
 //	GET  /readyz          is it working now? Both name each failing check and why
+//	GET  /metrics         counts for Prometheus, as Table describes them
 //	     /api/            what people say to runs, each with a token: see Desk
+//
+// The table of metrics is here and nowhere else, and so is everything that knows Prometheus: the
+// other packages count (internal/meter) and are read when somebody asks.
 //
 // # Promises
 //
@@ -69,7 +73,11 @@ type Options struct {
 	People func() []Person
 	// Health and Ready are the checks behind /healthz and /readyz. Ready includes Health.
 	Health, Ready []Check
-	Log           *slog.Logger
+	// Metrics gives the readings behind /metrics. Nil: there is no such page.
+	Metrics func(context.Context, *Readings) error
+	// MetricsOnly leaves out all other pages, for a listener of its own.
+	MetricsOnly bool
+	Log         *slog.Logger
 }
 
 // Server is the listener. Start it once; Stop ends it.
@@ -115,8 +123,12 @@ func New(o Options) (*Server, error) {
 			}
 		}
 	}
+	routes, err := s.routes()
+	if err != nil {
+		return nil, err
+	}
 	s.http = &http.Server{
-		Handler:           s.routes(),
+		Handler:           routes,
 		ReadHeaderTimeout: HeaderTimeout,
 		ReadTimeout:       ReadTimeout,
 		WriteTimeout:      WriteTimeout,

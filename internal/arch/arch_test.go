@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"engine/journaltest": {"engine", "engine/memory", "playbooks", "actions"},
 	"store":              {"engine", "playbooks", "actions", "internal/meter", "internal/mutant"},
 	"triggers":           {"engine", "playbooks", "graph", "internal/secret", "internal/meter", "internal/mutant"},
-	"server":             {"engine", "internal/secret"},
+	"server":             {"engine", "internal/meter", "internal/secret"},
 
 	"internal/bench/byhand": {}, // shares nothing with what it is compared with
 	"internal/bench/target": {},
@@ -83,6 +83,7 @@ var owners = map[string]string{
 	"github.com/mattn/go-sqlite3":           "store",
 	"github.com/google/jsonschema-go":       "actions",
 	"github.com/santhosh-tekuri/jsonschema": "actions",
+	"github.com/prometheus/client_golang":   "server",
 	"github.com/spf13/cobra":                "cmd/playbookd",
 	"golang.org/x/term":                     "cmd/playbookd",
 	"github.com/google/go-cmp":              "actions/effecttest", // and tests

@@ -18,6 +18,9 @@ import (
 
 // Defaults and limits of the configuration.
 const (
+	// MetricsOff is what metrics: says if there are to be none.
+	MetricsOff = "none"
+
 	DefaultListen    = "127.0.0.1:8484"
 	DefaultRetention = 90 * 24 * time.Hour
 	MinRetention     = 24 * time.Hour
@@ -64,8 +67,10 @@ type Config struct {
 	// start by themselves. 0: the engine's own ceiling.
 	CeilingRuns   int
 	CeilingWithin time.Duration
-	LogFormat     string // text or json
-	LogLevel      string // debug, info, warn, error
+	// Metrics is the address of /metrics, if it has one of its own; "": that of Listen.
+	Metrics   string
+	LogFormat string // text or json
+	LogLevel  string // debug, info, warn, error
 
 	Tenants  []Tenant
 	Secrets  map[string]secret.Source

@@ -134,6 +134,7 @@ func TestWhatIsSetArrivesAndWhatIsNotHasItsDefault(t *testing.T) {
 	file := filepath.Join(dir, "playbookd.yaml")
 	text := `data: journal
 listen: 127.0.0.1:9
+metrics: 127.0.0.1:9464
 retention: 7d
 ceiling: 7/1h
 webhooks: {edr: {tenant: c, allow_from: [192.0.2.0/24, 198.51.100.7], rate: 40, burst: 80, concurrent: 4}}
@@ -161,6 +162,7 @@ tenants:
 		{"data", c.Data, filepath.Join(dir, "journal")},
 		{"playbooks", c.Playbooks, filepath.Join(dir, "playbooks")},
 		{"listen", c.Listen, "127.0.0.1:9"},
+		{"metrics", c.Metrics, "127.0.0.1:9464"},
 		{"retention", c.Retention, 7 * 24 * time.Hour},
 		{"runs of the ceiling", c.CeilingRuns, 7},
 		{"time of the ceiling", c.CeilingWithin, time.Hour},

@@ -63,6 +63,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"playbooks":    w.path(&c.Playbooks),
 		"lists":        w.path(&c.Lists),
 		"listen":       w.text(&c.Listen),
+		"metrics":      w.text(&c.Metrics),
 		"behind_proxy": w.flag(&c.BehindProxy),
 		"proxies":      w.list(w.prefix(&c.Proxies)),
 		"workers":      w.whole(&c.Workers, 1, MaxWorkers),

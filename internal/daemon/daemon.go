@@ -58,7 +58,7 @@ type Options struct {
 	Version  string
 	// OnFindings is told what is wrong with playbooks and watchlists at each load.
 	OnFindings func(diag.Findings)
-	// NoListen leaves the HTTP listener out.
+	// NoListen leaves the HTTP listeners out; Handler still serves what they would.
 	NoListen bool
 	// Transport, if set, is laid around all that leaves: requests to Graph, to the sign-in service
 	// and those of actions. It may count, delay, break or answer them itself. Nil next means that
@@ -80,6 +80,9 @@ type Daemon struct {
 	clients  map[string]*graph.Client
 	secrets  *secret.Store
 	server   *server.Server
+	metrics  *server.Server // of its own address; nil: none
+	counts   *counts
+	clock    clock
 	webhooks *triggers.Webhooks
 	schedule *triggers.Scheduler
 	pollers  map[string]*triggers.Poller // by name; all that ran since the start
@@ -91,6 +94,8 @@ type Daemon struct {
 	lists    *watchlist.Set
 	findings diag.Findings
 	loaded   string // digest of the files that were read last
+	reloaded time.Time
+	refused  error // why the files that were read last were not taken over
 
 	closers []func() error
 }
@@ -100,7 +105,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d = &Daemon{o: o, c: o.Config, clients: map[string]*graph.Client{}, pollers: map[string]*triggers.Poller{}, needs: make(chan struct{}, 1)}
+	d = &Daemon{o: o, c: o.Config, counts: newCounts(), clients: map[string]*graph.Client{}, pollers: map[string]*triggers.Poller{}, needs: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -110,13 +115,13 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if d.secrets, err = secret.NewStore(secretSources(o.Config), o.Log); err != nil {
 		return d, err
 	}
-	d.log = slog.New(secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()))
+	d.log = slog.New(countedLog{secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()), d.counts})
 	for _, t := range o.Config.Tenants {
 		if d.clients[t.Name], err = newClient(t, o.Transport, d.secrets.Scrubber(), d.log); err != nil {
 			return d, err
 		}
 	}
-	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport); err != nil {
+	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport, d.counts); err != nil {
 		return d, err
 	}
 	if err := d.checkSecrets(); err != nil {
@@ -126,7 +131,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), o.Observer}, Log: d.log, Workers: o.Config.Workers,
+		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), d.counts, o.Observer}, Log: d.log, Workers: o.Config.Workers,
 		Ceiling: engine.Ceiling{Runs: o.Config.CeilingRuns, Within: o.Config.CeilingWithin},
 	})
 	if err = d.newSources(); err != nil {
@@ -135,10 +140,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if err = d.load(); err != nil {
 		return d, err
 	}
-	if !o.NoListen {
-		err = d.newServer()
-	}
-	return d, err
+	return d, d.newServer()
 }
 
 func (d *Daemon) openStore(ctx context.Context) error {
@@ -152,6 +154,9 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	d.db, d.journal = db, db
 	if d.o.Journal != nil {
 		d.journal = d.o.Journal(db)
+	}
+	if d.counts != nil {
+		d.journal = counted{d.journal, d.counts}
 	}
 	d.closers = append(d.closers, db.Close)
 	return nil
@@ -184,12 +189,18 @@ func (d *Daemon) Engine() *engine.Engine { return d.engine }
 func (d *Daemon) Store() *store.DB { return d.db }
 
 // Addr is where the daemon listens; "" if it does not, or not yet.
-func (d *Daemon) Addr() string {
-	if d.server == nil {
-		return ""
+func (d *Daemon) Addr() string { return d.server.Addr() }
+
+// MetricsAddr is where /metrics is served, "" as Addr.
+func (d *Daemon) MetricsAddr() string {
+	if d.metrics != nil {
+		return d.metrics.Addr()
 	}
 	return d.server.Addr()
 }
+
+// Handler serves what the listener would, for tests without one.
+func (d *Daemon) Handler() http.Handler { return d.server.Handler() }
 
 // Findings returns what was wrong with the files at the last load.
 func (d *Daemon) Findings() diag.Findings {
@@ -228,29 +239,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 	}
 	engineDone.Go(func() { fail("engine", d.engine.Run(engineCtx)) })
-	if d.server != nil {
-		if err := d.server.Start(); err != nil {
-			fail("listener", err)
-		}
-	}
+	stopListening := d.listen(fail)
 	sourcesDone.Go(func() { fail("sources", d.runSources(sourceCtx)) })
 	sourcesDone.Go(func() { d.chores(sourceCtx) })
-	var listenerFailed <-chan error // never, without a listener
-	if d.server != nil {
-		listenerFailed = d.server.Failed()
-	}
-	select {
-	case <-sourceCtx.Done():
-	case err := <-listenerFailed:
-		fail("listener", err)
-	}
-	stopSources()
+	<-sourceCtx.Done()
 	d.log.Info("stopping")
-	if d.server != nil {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopGrace)
-		fail("listener", d.server.Stop(stop))
-		cancel()
-	}
+	stopListening(context.WithoutCancel(ctx))
 	sourcesDone.Wait()
 	stopEngine()
 	engineDone.Wait()
@@ -260,9 +254,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // chores keeps files fresh and the journal small.
 func (d *Daemon) chores(ctx context.Context) {
-	reload, prune := time.NewTicker(ReloadEvery), time.NewTimer(PruneFirst)
+	reload, prune, beat := time.NewTicker(ReloadEvery), time.NewTimer(PruneFirst), time.NewTicker(BeatEvery)
 	defer reload.Stop()
 	defer prune.Stop()
+	defer beat.Stop()
+	d.tryBeat(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -271,10 +267,18 @@ func (d *Daemon) chores(ctx context.Context) {
 			if d.changed() {
 				_ = d.Reload() // it has said what is wrong
 			}
+		case <-beat.C:
+			d.tryBeat(ctx)
 		case <-prune.C:
 			d.Prune(ctx)
 			prune.Reset(PruneEvery)
 		}
+	}
+}
+
+func (d *Daemon) tryBeat(ctx context.Context) {
+	if err := d.beat(ctx); err != nil && ctx.Err() == nil {
+		d.log.Error("the journal can't be written", "err", err)
 	}
 }
 

@@ -152,6 +152,20 @@ func (s *site) start() {
 	})
 }
 
+// fails is the error of a daemon that can't be made.
+func (s *site) fails() error {
+	s.t.Helper()
+	c, findings := config.Load(s.file)
+	if err := findings.Err(); err != nil {
+		return err
+	}
+	d, err := daemon.New(s.t.Context(), daemon.Options{Config: c})
+	if err == nil {
+		_ = d.Close()
+	}
+	return err
+}
+
 // eventually waits until a condition holds. The deadline is no promise about speed.
 func (s *site) eventually(what string, holds func() bool) {
 	s.t.Helper()
@@ -412,7 +426,7 @@ func TestReadyzListsEveryCheck(t *testing.T) {
 	for _, c := range status.Checks {
 		names = append(names, c.Name)
 	}
-	want := "journal, playbooks, secrets, parked runs, poll contoso/poll/alerts, poll contoso/poll/incidents"
+	want := "journal, engine, journal writes, clock, playbooks, secrets, parked runs, schedules, graph contoso, poll contoso/poll/alerts, poll contoso/poll/incidents"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("checks %s, want %s", got, want)
 	}

@@ -57,7 +57,7 @@ func (d *Daemon) Reload() error {
 	if d.lists == nil || !listErrors(findings) {
 		d.lists = lists
 	}
-	d.findings, d.loaded = findings, digest
+	d.findings, d.loaded, d.reloaded = findings, digest, time.Now()
 	d.mu.Unlock()
 	if d.o.OnFindings != nil {
 		d.o.OnFindings(findings)
@@ -65,10 +65,20 @@ func (d *Daemon) Reload() error {
 	for _, f := range findings {
 		d.log.Warn("finding", "code", f.Code, "at", f.Pos.String(), "message", f.Message)
 	}
-	if err := d.configureSources(set); err != nil {
+	err := d.configureSources(set)
+	d.mu.Lock()
+	d.refused = err
+	d.mu.Unlock()
+	if err != nil {
+		d.counts.reloads["refused"].Add(1)
 		d.log.Error("playbooks were not taken over", "err", err)
 		return err
 	}
+	outcome := "ok"
+	if findings.HasErrors() {
+		outcome = "broken"
+	}
+	d.counts.reloads[outcome].Add(1)
 	d.engine.Use(set)
 	d.log.Info("playbooks loaded", "playbooks", len(set.Playbooks), "digest", set.Digest, "findings", len(findings))
 	return nil

@@ -6,25 +6,29 @@ import (
 	"github.com/playbookd/playbookd/engine"
 )
 
-// logged tells the log what becomes of runs, and passes it on.
+// logged tells the log what becomes of runs, counts it, and passes it on.
 type logged struct {
 	log  *slog.Logger
+	c    *counts
 	next engine.Observer // nil: nobody
 }
 
 func (l logged) RunStarted(r engine.Run) {
+	l.c.moves()
 	if l.next != nil {
 		l.next.RunStarted(r)
 	}
 }
 
 func (l logged) StepEnded(r engine.Run, e engine.Entry) {
+	l.c.outcome(e)
 	if l.next != nil {
 		l.next.StepEnded(r, e)
 	}
 }
 
 func (l logged) RunPaused(r engine.Run) {
+	l.c.moves()
 	if r.State == engine.Parked {
 		l.log.Error("run is parked: a person must decide", l.about(r)...)
 	} else {
@@ -36,6 +40,7 @@ func (l logged) RunPaused(r engine.Run) {
 }
 
 func (l logged) RunEnded(r engine.Run, history []engine.Entry) {
+	l.c.runEnded(r)
 	attrs := append(l.about(r), slog.Duration("took", r.Ended.Sub(r.Created)))
 	if r.State == engine.Failed {
 		l.log.Warn("run failed", attrs...)

@@ -126,7 +126,7 @@ func (o Once) parts(ctx context.Context) (onceParts, error) {
 	if !known {
 		return p, fmt.Errorf("there is no tenant %q in %s, which has %s", p.tenant, c.File, strings.Join(slices.Sorted(maps.Keys(clients)), ", "))
 	}
-	if p.catalog, err = newRegistry(c, clients, secrets, nil); err != nil {
+	if p.catalog, err = newRegistry(c, clients, secrets, nil, nil); err != nil {
 		return p, err
 	}
 	if o.Live {

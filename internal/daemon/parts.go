@@ -103,8 +103,9 @@ func transportFor(caFile string) (http.RoundTripper, error) {
 	return transport, nil
 }
 
-// newRegistry makes the actions, with what they need to act.
-func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store, around func(http.RoundTripper) http.RoundTripper) (*actions.Registry, error) {
+// newRegistry makes the actions, with what they need to act. Their attempts are counted, unless
+// n is nil.
+func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store, around func(http.RoundTripper) http.RoundTripper, n *counts) (*actions.Registry, error) {
 	policy := guard.Policy{
 		AllowHosts: c.Outbound.Hosts, AllowPrivate: c.Outbound.Private, AllowHTTP: c.Outbound.HTTP, NoRedirects: false,
 	}
@@ -120,7 +121,7 @@ func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *se
 		// The name of a channel's secret can't be the name of one of the configuration's own.
 		channels = append(channels, notify.Channel{Name: name, Kind: notify.Kind(ch.Kind), URL: actions.NewSecretRef("channel/" + name)})
 	}
-	return actions.NewRegistry(builtin.Actions(builtin.Deps{
+	list := builtin.Actions(builtin.Deps{
 		Graph: func(tenant string) (builtin.GraphClient, error) {
 			if client := clients[tenant]; client != nil {
 				return client, nil
@@ -128,7 +129,11 @@ func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *se
 			return nil, errors.New("it is not in the configuration")
 		},
 		HTTP: outbound, Secrets: secrets, Channels: channels,
-	})...), nil
+	})
+	if n != nil {
+		list = attempting(list, n)
+	}
+	return actions.NewRegistry(list...), nil
 }
 
 // checkSecrets says which of the named secrets can't be read. They are read anew each time they are

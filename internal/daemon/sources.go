@@ -2,22 +2,14 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/playbooks"
-	"github.com/playbookd/playbookd/server"
-	"github.com/playbookd/playbookd/store"
 	"github.com/playbookd/playbookd/triggers"
 )
-
-// LateAfter is how many polls in a row may fail before readiness says so.
-const LateAfter = 3
 
 // newSources makes what brings events: a poller for every tenant and resource (those that no
 // playbook needs stay idle), the scheduler, the webhooks.
@@ -152,87 +144,6 @@ func (d *Daemon) startPoller(ctx context.Context, name string) (stop func()) {
 		}
 	})
 	return func() { cancel(); done.Wait() }
-}
-
-// newServer makes the listener with its checks.
-func (d *Daemon) newServer() error {
-	s, err := server.New(server.Options{
-		Addr: d.c.Listen, CertFile: d.c.TLSCert, KeyFile: d.c.TLSKey, BehindProxy: d.c.BehindProxy,
-		Webhooks: d.webhooks, Desk: desk{d}, People: d.people, Log: d.log,
-		Health: []server.Check{{Name: "journal", Func: func(ctx context.Context) error {
-			_, err := d.db.Counts(ctx)
-			return err
-		}}},
-		Ready: d.readyChecks(),
-	})
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	d.server = s
-	return nil
-}
-
-func (d *Daemon) readyChecks() []server.Check {
-	checks := []server.Check{{Name: "playbooks", Func: func(context.Context) error {
-		if findings := d.Findings(); findings.HasErrors() {
-			return fmt.Errorf("some files are broken, what they held before is in use: %w", findings.Err())
-		}
-		return nil
-	}}, {Name: "secrets", Func: func(context.Context) error { return d.checkSecrets() }}, {Name: "parked runs", Func: func(ctx context.Context) error {
-		return d.checkParked(ctx)
-	}}}
-	for _, name := range d.pollerNames() {
-		p := d.pollers[name]
-		checks = append(checks, server.Check{Name: "poll " + name, Func: func(context.Context) error {
-			d.mu.Lock()
-			needed := d.needed[name]
-			d.mu.Unlock()
-			s := p.State()
-			if needed && s.Failures >= LateAfter {
-				return fmt.Errorf("%d polls in a row failed: %s", s.Failures, s.LastError)
-			}
-			switch {
-			case needed && s.LastSuccess.IsZero() && s.LastError != "":
-				return fmt.Errorf("no poll has succeeded yet: %s", s.LastError)
-			case needed && s.LastSuccess.IsZero():
-				return errors.New("no poll has ended yet")
-			}
-			return nil
-		}})
-	}
-	return checks
-}
-
-// Unready says what readiness complains about now, by the name of the check.
-func (d *Daemon) Unready(ctx context.Context) map[string]error {
-	wrong := map[string]error{}
-	for _, c := range d.readyChecks() {
-		if err := c.Func(ctx); err != nil {
-			wrong[c.Name] = err
-		}
-	}
-	return wrong
-}
-
-// namedParked is how many parked runs readiness names.
-const namedParked = 3
-
-// checkParked names the latest runs that wait for a person.
-func (d *Daemon) checkParked(ctx context.Context) error {
-	counts, err := d.db.Counts(ctx)
-	if err != nil || counts[engine.Parked] == 0 {
-		return err
-	}
-	runs, err := d.db.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: namedParked})
-	if err != nil {
-		return err
-	}
-	var latest []string
-	for _, r := range runs {
-		latest = append(latest, fmt.Sprintf("%s on %.80q (%.200s)", r.Playbook, r.Object, r.Message))
-	}
-	return fmt.Errorf("parked, waiting for a person: %d. See playbookd runs --state parked. The latest: %s",
-		counts[engine.Parked], strings.Join(latest, "; "))
 }
 
 func (d *Daemon) pollerNames() []string {
