@@ -56,6 +56,7 @@ var arrows = map[string][]string{
 	"playbooks/schema/gen": {},
 	"playbooks/watchlist":  {"internal/document", "internal/diag"},
 	"playbooks/library":    {},
+	"playbooks/calendar":   {"internal/document", "internal/diag"},
 	"playbooks/playtest":   {"engine", "playbooks", "playbooks/expression", "actions", "internal/document", "internal/diag"},
 	"playbooks":            {"actions", "playbooks/expression", "playbooks/schema", "internal/document", "internal/diag"},
 
@@ -84,6 +85,8 @@ var owners = map[string]string{
 	"github.com/google/jsonschema-go":       "actions",
 	"github.com/santhosh-tekuri/jsonschema": "actions",
 	"github.com/prometheus/client_golang":   "server",
+	"github.com/arran4/golang-ical":        "playbooks/calendar",
+	"github.com/teambition/rrule-go":       "playbooks/calendar",
 	"github.com/spf13/cobra":                "cmd/playbookd",
 	"golang.org/x/term":                     "cmd/playbookd",
 	"github.com/google/go-cmp":              "actions/effecttest", // and tests
