@@ -85,8 +85,8 @@ var owners = map[string]string{
 	"github.com/google/jsonschema-go":       "actions",
 	"github.com/santhosh-tekuri/jsonschema": "actions",
 	"github.com/prometheus/client_golang":   "server",
-	"github.com/arran4/golang-ical":        "playbooks/calendar",
-	"github.com/teambition/rrule-go":       "playbooks/calendar",
+	"github.com/arran4/golang-ical":         "playbooks/calendar",
+	"github.com/teambition/rrule-go":        "playbooks/calendar",
 	"github.com/spf13/cobra":                "cmd/playbookd",
 	"golang.org/x/term":                     "cmd/playbookd",
 	"github.com/google/go-cmp":              "actions/effecttest", // and tests
