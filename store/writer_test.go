@@ -277,6 +277,9 @@ func TestAFullDiskIsToldLeavesNothingHalfWrittenAndIsSurvived(t *testing.T) {
 	if err := db.CheckIntegrity(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if s := db.Stats(); !errors.Is(s.Trouble, ErrFull) || !strings.Contains(s.Trouble.Error(), "make room") {
+		t.Errorf("the trouble is %v", s.Trouble)
+	}
 	// Room is made.
 	err = db.writer.write(t.Context(), func(tx *tx) error {
 		_, err := tx.get(fmt.Sprintf("PRAGMA max_page_count = %d", 10*limit), nil, new(int))
@@ -288,6 +291,21 @@ func TestAFullDiskIsToldLeavesNothingHalfWrittenAndIsSurvived(t *testing.T) {
 	mustAppend(t, db, engine.Append{
 		Run: run.ID, State: engine.Parked, Entries: []engine.Entry{{Seq: 1, Kind: engine.Outcome, Data: large}},
 	})
+	if s := db.Stats(); s.Trouble != nil || s.LastCommit.IsZero() || s.Took.Count() != uint64(s.Commits+s.Aborted) {
+		t.Errorf("after there is room: %+v", s)
+	}
+}
+
+func TestWhatDoesNotFitTheJournalIsNoTroubleOfTheDisk(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	a := engine.Admission{Cursor: &engine.Cursor{Source: "s", From: "elsewhere", Position: "1"}}
+	if _, err := db.Admit(t.Context(), a); !errors.Is(err, engine.ErrCursorMoved) {
+		t.Fatal(err)
+	}
+	if s := db.Stats(); s.Trouble != nil || s.Failed != 1 {
+		t.Errorf("trouble %v, %d failed", s.Trouble, s.Failed)
+	}
 }
 
 func TestGroupsAreCountedBySize(t *testing.T) {
