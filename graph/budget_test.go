@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"pgregory.net/rapid"
 )
 
@@ -336,6 +338,37 @@ func TestATokenIsKeptUntilShortlyBeforeItsEnd(t *testing.T) {
 		g, err := c.RefreshToken(t.Context())
 		if err != nil || cred.asked != 3 || cred.forgot != 1 || !g.Allows("a") || g.Allows("b") {
 			t.Errorf("refreshed: %+v, %v, %d tokens", g, err, cred.asked)
+		}
+	})
+}
+
+// mute is a credential that is asked and never answers.
+type mute struct{}
+
+func (mute) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	<-ctx.Done()
+	return azcore.AccessToken{}, ctx.Err()
+}
+
+func TestASignInThatNeverAnswersHoldsNobodyForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Options{Credential: mute{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var all sync.WaitGroup
+		for range 2 { // one asks, the other waits for its turn
+			all.Go(func() {
+				_, err := c.CommentAlert(context.Background(), "a", "x")
+				if e, ok := errors.AsType[*Error](err); !ok || !e.Retry() || e.Unknown() {
+					t.Errorf("got %v, want an error after which another attempt makes sense", err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(start); took != 2*RequestTimeout {
+			t.Errorf("it took %s of simulated time", took)
 		}
 	})
 }

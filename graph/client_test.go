@@ -52,8 +52,8 @@ func TestA401FetchesANewTokenOnceAndSendsAgainOnce(t *testing.T) {
 			kind := ""
 			if e, ok := errors.AsType[*Error](err); ok {
 				kind = e.Kind
-				if e.Unknown() || e.Retry() {
-					t.Errorf("a refused token leaves nothing unknown: %+v", e)
+				if e.Unknown() || !e.Retry() {
+					t.Errorf("a refused token leaves nothing unknown, and somebody may mend it: %+v", e)
 				}
 			}
 			if kind != tc.want || len(rec.list()) != tc.request || cred.asked != 2 || cred.forgot != 1 {

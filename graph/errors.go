@@ -62,7 +62,7 @@ type Error struct {
 
 	read      bool // the request changes nothing
 	applied   bool // the change was accepted; what failed is reading its outcome
-	retryable bool // a token or protocol failure that may pass by itself
+	retryable bool // a protocol failure that may pass by itself
 }
 
 // Error tells the whole story in one line.
@@ -122,14 +122,15 @@ func (e *Error) Fault() (code, message string, retry bool, after time.Duration, 
 	return e.Kind, e.Error(), e.Retry(), e.RetryAfter, e.Unknown()
 }
 
-// Retry says that another attempt may succeed without anybody changing anything.
+// Retry says that another attempt of the same request may succeed: what is wrong may pass by itself,
+// or is mended elsewhere without anybody touching the request, as a secret that has expired is.
 func (e *Error) Retry() bool {
 	switch e.Kind {
-	case CodeThrottled, CodeTimeout, CodeCanceled, CodeConnection:
+	case CodeThrottled, CodeTimeout, CodeCanceled, CodeConnection, CodeAuth, CodeUnauthorized:
 		return true
 	case CodeUnavailable:
 		return e.Status != 501 && e.Status != 505
-	case CodeAuth, CodeProtocol:
+	case CodeProtocol:
 		return e.retryable
 	}
 	return false

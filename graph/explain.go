@@ -23,41 +23,26 @@ const (
 
 // authRow is what to tell an operator about a code of the sign-in service.
 type authRow struct {
-	code    string // without the AADSTS
-	passing bool   // may pass by itself
-	advice  string
+	code   string // without the AADSTS
+	advice string
 }
 
 // authTable lists the codes that an app meets when it signs in by itself.
 func authTable() []authRow {
 	return []authRow{
-		{"7000215", false, "the client secret is wrong; often the id of the secret was pasted instead of its value"},
-		{"7000222", false, "the client secret has expired; make a new one in the app registration and put it in the place of the old"},
-		{"7000216", false, "neither a secret nor an assertion was sent; the credential is incomplete"},
-		{"700027", false, "the certificate or its signature does not match the app registration; upload the public part of this certificate there"},
-		{"700016", false, "the application is unknown in this tenant; check the client id and the tenant id, and that the app was consented to there"},
-		{"90002", false, "the tenant was not found; check the tenant id and the cloud"},
-		{"900144", false, "a field of the token request is missing; check that client id and tenant id are set"},
-		{"70011", false, "the scope is not valid; check that the cloud is the tenant's own"},
-		{"1002012", false, "the scope must end in /.default; check the cloud settings"},
-		{"53003", false, "a Conditional Access policy for workload identities blocks this sign-in; allow the app from this address"},
-		{"50196", true, "the sign-in service sees a loop of token requests; wait some minutes and look for a process that restarts"},
-		{"90055", true, "the sign-in service has too many requests from this tenant; wait"},
+		{"7000215", "the client secret is wrong; often the id of the secret was pasted instead of its value"},
+		{"7000222", "the client secret has expired; make a new one in the app registration and put it in the place of the old"},
+		{"7000216", "neither a secret nor an assertion was sent; the credential is incomplete"},
+		{"700027", "the certificate or its signature does not match the app registration; upload the public part of this certificate there"},
+		{"700016", "the application is unknown in this tenant; check the client id and the tenant id, and that the app was consented to there"},
+		{"90002", "the tenant was not found; check the tenant id and the cloud"},
+		{"900144", "a field of the token request is missing; check that client id and tenant id are set"},
+		{"70011", "the scope is not valid; check that the cloud is the tenant's own"},
+		{"1002012", "the scope must end in /.default; check the cloud settings"},
+		{"53003", "a Conditional Access policy for workload identities blocks this sign-in; allow the app from this address"},
+		{"50196", "the sign-in service sees a loop of token requests; wait some minutes and look for a process that restarts"},
+		{"90055", "the sign-in service has too many requests from this tenant; wait"},
 	}
-}
-
-// passing says that a failure to sign in may end by itself.
-func passing(code string) bool {
-	switch code {
-	case AuthNoNetwork, AuthNoAnswer:
-		return true
-	}
-	for _, row := range authTable() {
-		if "AADSTS"+row.code == code {
-			return row.passing
-		}
-	}
-	return false
 }
 
 // ExplainAuth says in words why no token came, for people who have to mend it: the code of the

@@ -52,6 +52,9 @@ func (t *tokens) get(ctx context.Context, fresh bool, claims string) (string, er
 	if f, ok := t.credential.(fresher); ok && fresh {
 		f.Forget()
 	}
+	// Nobody else gets a token meanwhile, so one question that is never answered must not hold them all.
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
 	token, err := t.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{t.scope}, Claims: claims})
 	if err != nil {
 		return "", err
@@ -142,10 +145,8 @@ func (e *Error) fromToken(ctx context.Context, err error) *Error {
 	code, explanation, ok := ExplainAuth(err)
 	if !ok {
 		e.Message = "no token: " + clean(err.Error(), MaxServerText)
-		e.retryable = true // nobody knows why, and asking again costs nothing
 		return e
 	}
 	e.Code, e.Message = code, "no token: "+explanation
-	e.retryable = passing(code)
 	return e
 }

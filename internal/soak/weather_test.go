@@ -135,7 +135,7 @@ func (w *weather) outage(path string, rng *rand.Rand) (*simulator.Fault, bool) {
 	case kind == missing:
 		f.Drop = true
 	case kind == silent:
-		f.Drop, f.Delay = true, 3*time.Minute+time.Duration(rng.Int64N(int64(time.Minute)))
+		f.Drop, f.Delay = true, 3*time.Minute+time.Duration(rng.Int64N(int64(24*time.Hour-3*time.Minute)))
 	default:
 		return nil, false
 	}
@@ -157,7 +157,7 @@ func (w *weather) fault(token bool, rng *rand.Rand) *simulator.Fault {
 	case 1:
 		name, f.Status = "5xx", []int{500, 502, 503, 504}[rng.IntN(4)]
 	case 2:
-		name, f.Drop, f.Delay = "silent beyond the timeout", true, 3*time.Minute
+		name, f.Drop, f.Delay = "silent beyond the timeout", true, 24*time.Hour
 	case 3:
 		name, f.Delay = "slow", time.Duration(1+rng.IntN(20))*time.Second
 	case 4:
