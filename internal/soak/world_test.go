@@ -116,6 +116,7 @@ func (w *world) dated(retryAfter string) string {
 func (w *world) live(days int) {
 	w.t.Helper()
 	p := newPlan(w, days)
+	time.Sleep(13*time.Second + 37) // polls are not to fall on the minutes of schedules
 	w.start()
 	p.live()
 }
