@@ -23,6 +23,8 @@ var (
 	ErrNewer = errors.New("the database was written by a newer version of playbookd")
 	// ErrLocked means that another process has the database open for writing.
 	ErrLocked = errors.New("the database is in use")
+	// ErrDisk means that the disk answered with an error. Nothing was written.
+	ErrDisk = errors.New("the disk of the database does not work")
 	// ErrReadOnly means that the file or its directory can't be written to.
 	ErrReadOnly = errors.New("the database can't be written to")
 	// ErrClosed means that the database was closed before the work was begun.
@@ -59,8 +61,10 @@ func explain(path string, err error) error {
 		return fmt.Errorf("%w: make room on the disk of %s: %w", ErrFull, path, err)
 	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB:
 		return damaged(path, err)
-	case e.Code == sqlite3.ErrReadonly, e.Code == sqlite3.ErrPerm, e.Code == sqlite3.ErrCantOpen:
+	case e.Code == sqlite3.ErrReadonly, e.Code == sqlite3.ErrPerm, e.Code == sqlite3.ErrCantOpen, e.SystemErrno == syscall.EROFS:
 		return fmt.Errorf("%w: check owner and permissions of %s and of its directory: %w", ErrReadOnly, path, err)
+	case e.Code == sqlite3.ErrIoErr:
+		return fmt.Errorf("%w: look for its errors in the system's log, and check the disk of %s: %w", ErrDisk, path, err)
 	case e.Code == sqlite3.ErrBusy, e.Code == sqlite3.ErrLocked:
 		return fmt.Errorf("another program keeps %s locked: close it and try again: %w", path, err)
 	}
@@ -68,5 +72,5 @@ func explain(path string, err error) error {
 }
 
 func damaged(path string, err error) error {
-	return fmt.Errorf("%w: stop playbookd, keep %s for examination and put a backup in its place: %w", ErrCorrupt, path, err)
+	return fmt.Errorf("%w: %w: %s", ErrCorrupt, err, restoring(path))
 }

@@ -37,28 +37,31 @@ func (r *Reader) CheckIntegrity(ctx context.Context) error {
 const maxComplaints = 5
 
 func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
+	complaints, err := complaintsOf(ctx, conn)
+	if err == nil && complaints != "" {
+		err = damaged(path, errors.New(complaints))
+	}
+	return err
+}
+
+// complaintsOf examines the structure of a database and quotes what is wrong with it.
+func complaintsOf(ctx context.Context, conn *sql.Conn) (string, error) {
 	rows, err := conn.QueryContext(ctx, "PRAGMA quick_check(5)") // maxComplaints
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer rows.Close()
 	var complaints []string
 	for rows.Next() {
 		var text string
 		if err := rows.Scan(&text); err != nil {
-			return err
+			return "", err
 		}
 		if text != "ok" && len(complaints) < maxComplaints {
 			complaints = append(complaints, text)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if len(complaints) > 0 {
-		return damaged(path, errors.New(strings.Join(complaints, "; ")))
-	}
-	return nil
+	return strings.Join(complaints, "; "), rows.Err()
 }
 
 // All runs, once. Only CheckIntegrity asks for that.
@@ -99,7 +102,7 @@ func checkReferences(ctx context.Context, conn *sql.Conn, path string) error {
 }
 
 // Backup writes a copy to a new file while the database is in use. The copy is complete or not
-// there: it gets its name when all of it is on the disk.
+// there: it gets its name when it was examined and all of it is on the disk.
 func (r *Reader) Backup(ctx context.Context, path string) (err error) {
 	// The readers may not write, not even to another file.
 	pool := connectWriter(r.path)
@@ -143,6 +146,9 @@ func vacuumInto(ctx context.Context, conn *sql.Conn, path string) (err error) {
 	if _, err := conn.ExecContext(ctx, "VACUUM INTO ?1", partial); err != nil {
 		return err
 	}
+	if err := examineCopy(ctx, partial); err != nil {
+		return fmt.Errorf("the copy is not sound: %w", err)
+	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
@@ -150,4 +156,20 @@ func vacuumInto(ctx context.Context, conn *sql.Conn, path string) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// examineCopy reads all of a copy.
+func examineCopy(ctx context.Context, path string) (err error) {
+	pool := connectReaders(path)
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	complaints, err := complaintsOf(ctx, conn)
+	if err == nil && complaints != "" {
+		err = errors.New(complaints)
+	}
+	return err
 }

@@ -48,7 +48,8 @@ var _ engine.Journal = (*DB)(nil)
 
 // Open opens the database at path, makes it if there is none, and upgrades it if an older
 // version wrote it, after making a copy. The directory must exist. Until Close no other process
-// can open it for writing.
+// can open it for writing. A database that is damaged is refused, with the newest backup and how to
+// put it in place.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if version, number, _ := sqlite3.Version(); checkSQLite(version, number) != nil {
 		return nil, checkSQLite(version, number)
@@ -94,12 +95,7 @@ func absolute(path string) (string, error) {
 
 // open does what needs the lock.
 func open(ctx context.Context, path string, o Options) (_ *DB, err error) {
-	// SQLite would create the file readable for all, and alerts are nobody else's business.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
-	}
-	if err := f.Close(); err != nil {
+	if err := ensure(ctx, path, o.Log); err != nil {
 		return nil, err
 	}
 	pool := connectWriter(path)

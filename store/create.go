@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+// ensure makes the database if there is none, and refuses what a loss left of one. A new database
+// gets its name when all of it is on the disk, so that an empty file is never one that was just
+// being made: somebody or something has emptied it.
+func ensure(ctx context.Context, path string, log *slog.Logger) error {
+	logged, err := os.Stat(path + "-wal")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && logged != nil && logged.Size() > 0:
+		// SQLite would take the log for that of the new database.
+		return damaged(path, errors.New("it is gone, and its write-ahead log is there"))
+	case errors.Is(err, fs.ErrNotExist):
+		return create(ctx, path, log)
+	case err != nil:
+		return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
+	case info.Size() == 0:
+		return damaged(path, errors.New("it is empty"))
+	}
+	// SQLite would open it for reading if it can't be written, and fail later.
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
+	}
+	return errors.Join(f.Close(), checkLog(path))
+}
+
+// create makes a database beside its place and moves it there.
+func create(ctx context.Context, path string, log *slog.Logger) (err error) {
+	partial := path + ".new"
+	for _, left := range []string{partial, partial + "-journal"} { // by a process that ended too soon
+		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
+		}
+	}
+	// SQLite would create the file readable for all, and alerts are nobody else's business.
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(partial) // the first error is the one to tell
+		}
+	}()
+	if err := errors.Join(f.Close(), fill(ctx, partial, log)); err != nil {
+		return explain(path, err)
+	}
+	if err := os.Rename(partial, path); err != nil {
+		return err
+	}
+	// The directory may be as new as the file in it.
+	return errors.Join(syncDir(filepath.Dir(path)), syncDir(filepath.Dir(filepath.Dir(path))))
+}
+
+// fill applies all migrations to an empty file.
+func fill(ctx context.Context, path string, log *slog.Logger) (err error) {
+	known, err := migrations()
+	if err != nil {
+		return err
+	}
+	pool := connectWriter(path)
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return migrate(ctx, conn, path, 0, known, log)
+}
+
+// The header of a write-ahead log, as SQLite's file format describes it.
+const (
+	logHeader       = 32
+	logMagic        = 0x377f0682 // the lowest bit tells the byte order of the checksums
+	logVersion      = 3007000
+	logChecksummed  = 24
+	logChecksumHigh = 28
+)
+
+// checkLog examines the header of the write-ahead log. SQLite takes a log with a damaged one for an
+// empty log, and everything that was committed to it is gone without a word. A loss of power can't
+// do that: SQLite syncs the header before anything follows it.
+func checkLog(path string) error {
+	f, err := os.Open(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() <= logHeader {
+		return nil
+	}
+	var h [logHeader]byte
+	if _, err := io.ReadFull(f, h[:]); err != nil {
+		return err
+	}
+	if !soundLog(h) {
+		return damaged(path, fmt.Errorf("its write-ahead log %s-wal is no log", path))
+	}
+	return nil
+}
+
+func soundLog(h [logHeader]byte) bool {
+	big := binary.BigEndian
+	magic := big.Uint32(h[:])
+	if magic&^1 != logMagic || big.Uint32(h[4:]) != logVersion {
+		return false
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if magic&1 != 0 {
+		order = big
+	}
+	var a, b uint32
+	for at := 0; at < logChecksummed; at += 8 {
+		a += order.Uint32(h[at:]) + b
+		b += order.Uint32(h[at+4:]) + a
+	}
+	return a == big.Uint32(h[logChecksummed:]) && b == big.Uint32(h[logChecksumHigh:])
+}
