@@ -19,6 +19,7 @@ import (
 	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/server"
+	"github.com/playbookd/playbookd/store"
 	"github.com/playbookd/playbookd/triggers"
 )
 
@@ -165,6 +166,10 @@ func ofTheDaemon() []limits {
 			{"workers, if the configuration does not say", engine.DefaultWorkers},
 			{"workers", config.MaxWorkers},
 			{"shortest retention", config.MinRetention},
+			{"shortest time between backups", config.MinBackup},
+			{"backups that are kept", config.MaxBackups},
+			{"room that a backup leaves on the disk", size(store.BackupReserve)},
+			{"size up to which the journal is examined before the start; a larger one is examined after it", size(store.CheckAtOpen)},
 			{"time for attempts in flight when it stops", engine.Grace},
 			{"longest pause between tries to record an outcome", engine.KeepPause},
 			{"live runs of one playbook for one object, if the configuration does not say", engine.CeilingRuns},

@@ -160,6 +160,9 @@ func vacuumInto(ctx context.Context, conn *sql.Conn, path string) (err error) {
 
 // examineCopy reads all of a copy.
 func examineCopy(ctx context.Context, path string) (err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
 	pool := connectReaders(path)
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	conn, err := pool.Conn(ctx)

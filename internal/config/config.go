@@ -33,6 +33,11 @@ const (
 	DefaultSweepBack = 48 * time.Hour
 	MinSweep         = time.Minute
 	MaxWorkers       = 1024
+	DefaultBackup    = 24 * time.Hour
+	MinBackup        = time.Hour
+	MaxBackup        = 30 * 24 * time.Hour
+	DefaultBackups   = 2
+	MaxBackups       = 100
 	MaxTenants       = 64
 	MaxPeople        = 500
 	MaxRoles         = 20
@@ -63,6 +68,7 @@ type Config struct {
 	Proxies   []netip.Prefix
 	Workers   int
 	Retention time.Duration
+	Backup    Backup
 	// CeilingRuns live runs of a playbook for one object within CeilingWithin are the most that
 	// start by themselves. 0: the engine's own ceiling.
 	CeilingRuns   int
@@ -126,6 +132,12 @@ type Hook struct {
 	Rate       int // requests in a second; 0: the default, here and below
 	Burst      int // requests at once after a quiet time
 	Concurrent int // requests worked on at a time
+}
+
+// Backup says how often the journal is copied, and how many copies are kept.
+type Backup struct {
+	Every time.Duration
+	Keep  int // 0: none are made
 }
 
 // Outbound says which addresses outgoing requests may reach.

@@ -47,6 +47,8 @@ func TestEveryMistakeHasItsCodeItsPlaceAndAMend(t *testing.T) {
 		{"text where a number belongs", tenant + "workers: many\n", []string{"CF002@3:10"}},
 		{"text where a flag belongs", tenant + "behind_proxy: \"true\"\n", []string{"CF002@3:15"}},
 		{"no duration", tenant + "retention: long\n", []string{"CF002@3:12"}},
+		{"backups too often", tenant + "backup: {every: 59m}\n", []string{"CF003@3:17"}},
+		{"too many backups", tenant + "backup: {keep: 101}\n", []string{"CF003@3:16"}},
 		{"retention too short", tenant + "retention: 23h\n", []string{"CF003@3:12"}},
 		{"log format", tenant + "log: {format: xml}\n", []string{"CF003@3:15"}},
 		{"half a tls", tenant + "tls: {cert: c.pem}\n", []string{"CF004@3:6"}},
@@ -136,6 +138,7 @@ func TestWhatIsSetArrivesAndWhatIsNotHasItsDefault(t *testing.T) {
 listen: 127.0.0.1:9
 metrics: 127.0.0.1:9464
 retention: 7d
+backup: {every: 12h, keep: 5}
 ceiling: 7/1h
 webhooks: {edr: {tenant: c, allow_from: [192.0.2.0/24, 198.51.100.7], rate: 40, burst: 80, concurrent: 4}}
 tenants:
@@ -164,6 +167,8 @@ tenants:
 		{"listen", c.Listen, "127.0.0.1:9"},
 		{"metrics", c.Metrics, "127.0.0.1:9464"},
 		{"retention", c.Retention, 7 * 24 * time.Hour},
+		{"time between backups", c.Backup.Every, 12 * time.Hour},
+		{"backups", c.Backup.Keep, 5},
 		{"runs of the ceiling", c.CeilingRuns, 7},
 		{"time of the ceiling", c.CeilingWithin, time.Hour},
 		{"hook's networks", len(c.Hooks["edr"].AllowFrom), 2},

@@ -52,6 +52,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	c := &Config{
 		File: file, Data: filepath.Join(dir, "data"), Playbooks: filepath.Join(dir, "playbooks"), Lists: filepath.Join(dir, "lists"),
 		Listen: DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
+		Backup: Backup{Every: DefaultBackup, Keep: DefaultBackups},
 		Secrets: map[string]secret.Source{}, Channels: map[string]Channel{}, Hooks: map[string]Hook{}, People: map[string]Person{},
 	}
 	if doc.Root == nil || doc.Root.Kind == document.Null {
@@ -69,6 +70,9 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"workers":      w.whole(&c.Workers, 1, MaxWorkers),
 		"retention":    w.span(&c.Retention, MinRetention, 3650*24*time.Hour),
 		"ceiling":      func(n *document.Node) { w.ceiling(c, n) },
+		"backup": func(n *document.Node) {
+			w.object(n, keys{"every": w.span(&c.Backup.Every, MinBackup, MaxBackup), "keep": w.whole(&c.Backup.Keep, 0, MaxBackups)})
+		},
 		"tls": func(n *document.Node) {
 			w.object(n, keys{"cert": w.path(&c.TLSCert), "key": w.path(&c.TLSKey)}, "cert", "key")
 		},

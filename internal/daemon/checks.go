@@ -48,6 +48,7 @@ func (d *Daemon) readyChecks() []server.Check {
 		{Name: "parked runs", Func: d.checkParked},
 		{Name: "schedules", Func: func(context.Context) error { return d.checkSchedules(time.Now()) }},
 	}
+	checks = append(checks, d.safeguardChecks()...)
 	for _, t := range d.c.Tenants {
 		checks = append(checks, server.Check{Name: "graph " + t.Name, Func: func(context.Context) error { return checkGraph(d.clients[t.Name].Stats()) }})
 	}
@@ -74,10 +75,11 @@ func (d *Daemon) Unready(ctx context.Context) map[string]error {
 }
 
 // checkEngine fails if a run that no worker has could go on, and has not for a while in which no
-// other run got further either.
+// other run got further either. While the journal can't be written that is no wonder, and a restart
+// would forget the outcomes that wait to be recorded.
 func (d *Daemon) checkEngine(ctx context.Context) error {
 	still := d.counts.still()
-	if still < StallAfter {
+	if still < StallAfter || d.db.Stats().Trouble != nil || d.engine.Keeping() > 0 {
 		return nil
 	}
 	busy, workers := d.engine.Busy()

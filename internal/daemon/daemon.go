@@ -96,6 +96,9 @@ type Daemon struct {
 	loaded   string // digest of the files that were read last
 	reloaded time.Time
 	refused  error // why the files that were read last were not taken over
+	backup   error     // why the last backup failed
+	backedUp time.Time // when this process made its last backup
+	unsound  error     // what an examination of the journal's file found
 
 	closers []func() error
 }
@@ -242,6 +245,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	stopListening := d.listen(fail)
 	sourcesDone.Go(func() { fail("sources", d.runSources(sourceCtx)) })
 	sourcesDone.Go(func() { d.chores(sourceCtx) })
+	sourcesDone.Go(func() { d.safeguard(sourceCtx) })
 	<-sourceCtx.Done()
 	d.log.Info("stopping")
 	stopListening(context.WithoutCancel(ctx))
