@@ -52,7 +52,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	c := &Config{
 		File: file, Data: filepath.Join(dir, "data"), Playbooks: filepath.Join(dir, "playbooks"), Lists: filepath.Join(dir, "lists"),
 		Listen: DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
-		Backup: Backup{Every: DefaultBackup, Keep: DefaultBackups},
+		Backup:  Backup{Every: DefaultBackup, Keep: DefaultBackups},
 		Secrets: map[string]secret.Source{}, Channels: map[string]Channel{}, Hooks: map[string]Hook{}, People: map[string]Person{},
 	}
 	if doc.Root == nil || doc.Root.Kind == document.Null {

@@ -95,7 +95,7 @@ type Daemon struct {
 	findings diag.Findings
 	loaded   string // digest of the files that were read last
 	reloaded time.Time
-	refused  error // why the files that were read last were not taken over
+	refused  error     // why the files that were read last were not taken over
 	backup   error     // why the last backup failed
 	backedUp time.Time // when this process made its last backup
 	unsound  error     // what an examination of the journal's file found
