@@ -32,7 +32,7 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 		m.Reason = SkipDisabled
 		return m
 	case !p.Expires.IsZero() && !c.Now.Before(p.Expires):
-		m.Reason, m.Detail = SkipExpired, "expired "+p.Expires.Format(time.DateOnly)
+		m.Reason, m.Detail = SkipExpired, expired(p.Expires)
 		return m
 	case len(p.Tenants) > 0 && !slices.Contains(p.Tenants, ev.Tenant):
 		m.Reason, m.Detail = SkipTenant, ev.Tenant
@@ -64,6 +64,10 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 	return m
 }
 
+func expired(at time.Time) string { return "expired " + at.Format(time.DateOnly) }
+
+func filterFault(message string) string { return "filter: " + message }
+
 func listening(p *playbooks.Playbook, source string) []*playbooks.Trigger {
 	var list []*playbooks.Trigger
 	for i := range p.Triggers {
@@ -92,7 +96,7 @@ func admits(triggers []*playbooks.Trigger, m *Match, scope map[string]any, c Cir
 		ok, firstFalse, err := t.Poll.Filter.Program.Match(scope, c.Now)
 		switch {
 		case err != nil:
-			m.Reason, m.Detail = SkipError, "filter: "+err.Error()
+			m.Reason, m.Detail = SkipError, filterFault(err.Error())
 		case ok:
 			return true
 		default:

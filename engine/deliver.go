@@ -3,11 +3,10 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/playbookd/playbookd/playbooks"
@@ -24,10 +23,9 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("batch of %d events: at most %d are allowed", len(b.Events), MaxBatch)
 	}
 	now := time.Now().UTC()
-	pl := planner{e: e, set: e.set.Load(), now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}}
+	pl := planner{e: e, index: e.index.Load(), now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
 	defer pl.release()
-	a := Admission{Cursor: b.Cursor, Documents: pl.docs}
-	a.Set = PlaybookSet{Digest: pl.set.Digest, Members: members(pl.set)}
+	a := Admission{Cursor: b.Cursor, Documents: pl.docs, Set: pl.index.stored}
 	for _, ev := range b.Events {
 		if ev.Seen.IsZero() {
 			ev.Seen = now
@@ -47,60 +45,75 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 	return receipt, nil
 }
 
-func members(set *playbooks.Set) []SetMember {
-	list := make([]SetMember, 0, len(set.Playbooks))
-	for _, p := range set.Playbooks {
-		list = append(list, SetMember{Name: p.Name, Digest: p.Digest})
-	}
-	return list
-}
-
 // planner decides about the events of one batch.
 type planner struct {
 	e       *Engine
-	set     *playbooks.Set
+	index   *index
 	now     time.Time
 	docs    map[string][]byte
 	objects map[[2]string]bool // tenants and objects that the batch has named so far
+	lists   map[string]*listed // as they were when the batch first asked
 	begun   []*driver          // runs whose first attempts are planned with them; each holds a worker
 }
 
+// plan decides about an event. Only playbooks whose screens let it through are looked at; what
+// the others decide follows from the facts.
 func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 	planned := Planned{Event: ev}
 	updated, echo, err := pl.past(ctx, ev)
 	if err != nil {
 		return planned, err
 	}
-	subjects := map[string]any{}
-	for _, p := range pl.set.Listening(ev.Source) {
-		lists, digests, contents := pl.lists(p)
-		subject, seen := subjects[p.Subject]
-		if !seen {
-			subject, err = expression.Decode(ev.Payload, p.SubjectType)
-			if err != nil {
-				planned.Matches = append(planned.Matches, Match{Playbook: p.Name, Digest: p.Digest,
-					Verdict: Skipped, Reason: SkipError, Detail: err.Error()})
-				continue
-			}
-			subjects[p.Subject] = subject
+	planned.Facts = &Facts{At: pl.now, Updated: updated}
+	for _, g := range pl.index.groups[ev.Source] {
+		subject, err := expression.Decode(ev.Payload, g.subjectType)
+		if err != nil {
+			planned.Facts = &Facts{At: pl.now, Updated: updated, Fault: err.Error()}
+			planned.Matches, planned.Runs = nil, nil
+			return planned, nil
 		}
-		m := Consider(p, ev, subject, Circumstances{Now: pl.now, Updated: updated, Echo: echo[p.Name], Lists: lists})
-		if m.Verdict == Matched {
-			run, fault := pl.run(p, ev, subject, lists, digests, updated)
-			if fault != nil {
-				m.Verdict, m.Reason, m.Detail = Skipped, SkipError, fault.Error()
-			} else {
-				m.Run = run.Run.ID
-				planned.Runs = append(planned.Runs, run)
-				pl.docs[p.Digest] = p.Recorded
-				for digest, content := range contents {
-					pl.docs[digest] = content
-				}
+		books := g.look(ev, subject, planned.Facts, pl.list)
+		for _, n := range g.withEchoes(books, echo) {
+			p := g.books[n]
+			if p.Enabled && (p.Expires.IsZero() || pl.now.Before(p.Expires)) { // otherwise the screen says so
+				pl.consider(p, ev, subject, Circumstances{Now: pl.now, Updated: updated, Echo: echo[p.Name]}, &planned)
 			}
 		}
-		planned.Matches = append(planned.Matches, m)
 	}
 	return planned, nil
+}
+
+// withEchoes adds the playbooks for which the event may be an echo: that is for nobody's screen to
+// say.
+func (g *group) withEchoes(books []int, echo map[string]bool) []int {
+	for name, is := range echo {
+		if n, listens := g.byName[name]; is && listens && !slices.Contains(books, n) {
+			books = append(books, n)
+		}
+	}
+	slices.Sort(books)
+	return books
+}
+
+// consider decides for one playbook and plans the run that a match starts.
+func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances, planned *Planned) {
+	var digests map[string]string
+	c.Lists, digests = pl.listsOf(p)
+	m := Consider(p, ev, subject, c)
+	if m.Verdict == Matched {
+		run, fault := pl.run(p, ev, subject, c.Lists, digests, c.Updated)
+		if fault != nil {
+			m.Verdict, m.Reason, m.Detail = Skipped, SkipError, fault.Error()
+		} else {
+			m.Run = run.Run.ID
+			planned.Runs = append(planned.Runs, run)
+			pl.docs[p.Digest] = p.Recorded
+			for name, digest := range digests {
+				pl.docs[digest] = pl.list(name).content
+			}
+		}
+	}
+	planned.Matches = append(planned.Matches, m)
 }
 
 // past looks up what we know of the event's object.
@@ -129,25 +142,30 @@ func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[s
 	return true, echoOf(last, ev, writes), nil
 }
 
-// lists gives the watchlists that a playbook reads: values, digests, and contents by digest.
-func (pl *planner) lists(p *playbooks.Playbook) (values map[string]any, digests map[string]string, contents map[string][]byte) {
+// list is a watchlist as the batch sees it.
+func (pl *planner) list(name string) *listed {
+	l, seen := pl.lists[name]
+	if !seen {
+		l = pl.e.list(name)
+		pl.lists[name] = l
+	}
+	return l
+}
+
+// listsOf gives the watchlists that a playbook reads, and their digests.
+func (pl *planner) listsOf(p *playbooks.Playbook) (values map[string]any, digests map[string]string) {
 	values = map[string]any{}
 	for _, name := range p.Lists {
-		if pl.e.o.Lists == nil {
-			break
-		}
-		list, content, ok := pl.e.o.Lists.Get(name)
-		if !ok {
+		l := pl.list(name)
+		if l == nil {
 			continue // the checker has said so; the condition sees nil
 		}
 		if digests == nil {
-			digests, contents = map[string]string{}, map[string][]byte{}
+			digests = map[string]string{}
 		}
-		sum := sha256.Sum256(content)
-		digest := "sha256:" + hex.EncodeToString(sum[:])
-		values[name], digests[name], contents[digest] = list, digest, content
+		values[name], digests[name] = l.values, l.digest
 	}
-	return values, digests, contents
+	return values, digests
 }
 
 // run plans the run that a match starts. If a worker is free, its first attempts are planned

@@ -30,6 +30,7 @@ const (
 // Watchlists gives the content of the watchlists as it is now.
 type Watchlists interface {
 	// Get returns a list's values and the canonical JSON of them; false if there is no such list.
+	// Neither is ever changed.
 	Get(name string) (values []any, content []byte, ok bool)
 }
 
@@ -60,7 +61,7 @@ type Options struct {
 type Engine struct {
 	o       Options
 	log     *slog.Logger
-	set     atomic.Pointer[playbooks.Set]
+	index   atomic.Pointer[index]
 	workers chan struct{} // a token for each run in progress
 	fresh   chan *driver  // runs that Deliver started and hands to the loop with their worker
 	wake    chan struct{}
@@ -73,6 +74,9 @@ type Engine struct {
 	open     bool           // the loop takes runs from Deliver
 	begun    map[RunID]bool // runs that the loop leaves alone: a Deliver has begun them, or a person's word is being recorded
 	drivers  map[RunID]*driver
+
+	listsMu sync.Mutex
+	lists   map[string]*listed // as they were last
 }
 
 // maxCompiled keeps the map of earlier texts from growing over the months.
@@ -101,8 +105,9 @@ func New(o Options) *Engine {
 		o: o, log: o.Log.With("component", "engine"),
 		workers: make(chan struct{}, o.Workers), fresh: make(chan *driver, o.Workers),
 		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{}, begun: map[RunID]bool{}, drivers: map[RunID]*driver{},
+		lists: map[string]*listed{},
 	}
-	e.set.Store(&playbooks.Set{})
+	e.index.Store(newIndex(&playbooks.Set{}))
 	return e
 }
 
@@ -116,12 +121,12 @@ func (nobody) RunEnded(Run, []Entry) {}
 // Use makes set the playbooks that events are considered by from now on. Runs in progress keep
 // the text that they started with.
 func (e *Engine) Use(set *playbooks.Set) {
-	e.set.Store(set)
+	e.index.Store(newIndex(set))
 	e.poke()
 }
 
 // Playbooks returns the set in use.
-func (e *Engine) Playbooks() *playbooks.Set { return e.set.Load() }
+func (e *Engine) Playbooks() *playbooks.Set { return e.index.Load().set }
 
 // Busy returns how many workers drive a run, and how many there are.
 func (e *Engine) Busy() (busy, workers int) { return len(e.workers), cap(e.workers) }
@@ -136,7 +141,7 @@ func (e *Engine) poke() {
 // playbook returns the playbook of a run: the text that the run started with, which may be older
 // than the one in use.
 func (e *Engine) playbook(name, digest string, source []byte) (*playbooks.Playbook, error) {
-	if p, ok := e.set.Load().Lookup(name); ok && p.Digest == digest {
+	if p, ok := e.index.Load().set.Lookup(name); ok && p.Digest == digest {
 		return p, nil
 	}
 	e.mu.Lock()

@@ -56,15 +56,16 @@ type Journal interface {
 type Admission struct {
 	Events []Planned
 	Cursor *Cursor
-	// Set names every playbook that was loaded: the decision for a playbook of the set without a
-	// stored match is "skipped, no_trigger".
+	// Set names every playbook that was loaded. The decision for a playbook of the set without a
+	// stored match follows from its screen and the facts: see [Decisions].
 	Set PlaybookSet
 	// Documents are contents by digest, for those that the journal may not hold yet: sources of
 	// playbooks and watchlists.
 	Documents map[string][]byte
 }
 
-// PlaybookSet is a loaded set of playbooks, by name and digest.
+// PlaybookSet is a loaded set of playbooks, in their order. Two sets with the same digest are the
+// same: a journal looks at the members of one it does not know yet, and they are never changed.
 type PlaybookSet struct {
 	Digest  string
 	Members []SetMember
@@ -72,13 +73,15 @@ type PlaybookSet struct {
 
 // SetMember is one playbook of a set.
 type SetMember struct {
-	Name   string `json:"name"`
-	Digest string `json:"digest"`
+	Name   string  `json:"name"`
+	Digest string  `json:"digest"`
+	Screen *Screen `json:"screen,omitempty"`
 }
 
 // Planned is an event with the decisions about it.
 type Planned struct {
 	Event   Event
+	Facts   *Facts
 	Matches []Match
 	Runs    []PlannedRun
 }

@@ -58,7 +58,7 @@ func (a AttemptTrace) Effective() bool {
 func Trace(p *playbooks.Playbook, history []Entry) []*StepTrace {
 	t := tracer{steps: map[string]*StepTrace{}, known: map[string]*playbooks.Step{}}
 	if p != nil {
-		index(p, "", t.known)
+		indexSteps(p, "", t.known)
 	}
 	for _, e := range history {
 		t.entry(e)
@@ -72,8 +72,8 @@ type tracer struct {
 	known map[string]*playbooks.Step
 }
 
-// index finds steps by their path in the syntax tree, those of called playbooks below the call.
-func index(p *playbooks.Playbook, base string, into map[string]*playbooks.Step) {
+// indexSteps finds steps by their path in the syntax tree, those of called playbooks below the call.
+func indexSteps(p *playbooks.Playbook, base string, into map[string]*playbooks.Step) {
 	var walk func(steps []playbooks.Step)
 	walk = func(steps []playbooks.Step) {
 		for i := range steps {
@@ -81,7 +81,7 @@ func index(p *playbooks.Playbook, base string, into map[string]*playbooks.Step) 
 			into[base+s.Path] = s
 			s.Nested(func(_ string, steps []playbooks.Step) { walk(steps) })
 			if call, ok := s.Body.(*playbooks.Call); ok {
-				index(call.Playbook, base+s.Path+"/call/", into)
+				indexSteps(call.Playbook, base+s.Path+"/call/", into)
 			}
 		}
 	}

@@ -21,6 +21,7 @@ import (
 type Set struct {
 	Playbooks []*Playbook // by priority, highest first, then by name
 	Digest    string      // identifies the members and their texts
+	byName    map[string]*Playbook
 }
 
 // Member is one playbook of a set, by name and digest.
@@ -31,7 +32,10 @@ type Member struct {
 
 // NewSet makes a set of playbooks, whose names must differ.
 func NewSet(playbooks ...*Playbook) *Set {
-	s := &Set{Playbooks: slices.Clone(playbooks)}
+	s := &Set{Playbooks: slices.Clone(playbooks), byName: make(map[string]*Playbook, len(playbooks))}
+	for _, p := range playbooks {
+		s.byName[p.Name] = p
+	}
 	slices.SortFunc(s.Playbooks, func(a, b *Playbook) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Name, b.Name))
 	})
@@ -55,23 +59,8 @@ func (s *Set) Members() []Member {
 
 // Lookup finds a playbook by name.
 func (s *Set) Lookup(name string) (*Playbook, bool) {
-	for _, p := range s.Playbooks {
-		if p.Name == name {
-			return p, true
-		}
-	}
-	return nil, false
-}
-
-// Listening returns the playbooks that have a trigger with that source, in the order of the set.
-func (s *Set) Listening(source string) []*Playbook {
-	var out []*Playbook
-	for _, p := range s.Playbooks {
-		if slices.ContainsFunc(p.Triggers, func(t Trigger) bool { return t.Source == source }) {
-			out = append(out, p)
-		}
-	}
-	return out
+	p, ok := s.byName[name]
+	return p, ok
 }
 
 // Load reads every playbook of a file system: files whose names end in .yaml or .yml, except tests

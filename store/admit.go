@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/playbookd/playbookd/engine"
 )
@@ -92,14 +94,55 @@ func (ad *admission) useSet(s engine.PlaybookSet) error {
 		if ok, err := ad.get(sqlFindSet, []any{s.Digest}, &n); ok || err != nil {
 			return n, err
 		}
-		members, err := json.Marshal(s.Members)
+		members, err := ad.members(s.Members)
 		if err != nil {
 			return 0, err
 		}
-		return ad.insert(sqlAddSet, s.Digest, string(members))
+		return ad.insert(sqlAddSet, s.Digest, members)
 	})
 	ad.set = n
 	return err
+}
+
+const (
+	sqlFindScreen = `SELECT n FROM screens WHERE version = ?1 AND content = ?2`
+	sqlAddScreen  = `INSERT INTO screens (version, content) VALUES (?1, ?2)`
+)
+
+// members finds or stores the screens of a set and gives the list of their numbers as JSON.
+func (ad *admission) members(members []engine.SetMember) (string, error) {
+	numbers := make([]int64, 0, len(members))
+	for _, m := range members {
+		n, err := ad.screen(m)
+		if err != nil {
+			return "", fmt.Errorf("playbook set: %q: %w", m.Name, err)
+		}
+		numbers = append(numbers, n)
+	}
+	raw, err := json.Marshal(numbers)
+	return string(raw), err
+}
+
+func (ad *admission) screen(m engine.SetMember) (n int64, err error) {
+	if !utf8.ValidString(m.Name) || !utf8.ValidString(m.Digest) {
+		return 0, errors.New("the name is not UTF-8")
+	}
+	content := ""
+	if m.Screen != nil {
+		raw, err := json.Marshal(m.Screen)
+		if err != nil {
+			return 0, fmt.Errorf("screen: %w", err)
+		}
+		content = string(raw)
+	}
+	version, err := ad.version(m.Name, m.Digest)
+	if err != nil {
+		return 0, err
+	}
+	if known, err := ad.get(sqlFindScreen, []any{version, content}, &n); known || err != nil {
+		return n, err
+	}
+	return ad.insert(sqlAddScreen, version, content)
 }
 
 const (
@@ -136,13 +179,13 @@ func (ad *admission) needDocument(digest, what string) error {
 const (
 	sqlFindEvent = `SELECT n FROM events WHERE id = ?1`
 	sqlAddEvent  = `INSERT INTO events (id, tenant, source, kind, object, title, occurred, seen,
-			payload, payload_blob, inputs, inputs_blob, set_n, started_by)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+			payload, payload_blob, inputs, inputs_blob, set_n, started_by, facts)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 		ON CONFLICT (id) DO NOTHING`
 )
 
 func (ad *admission) event(place int, p engine.Planned) error {
-	n, err := ad.addEvent(p.Event)
+	n, err := ad.addEvent(p.Event, p.Facts)
 	if err != nil {
 		return err
 	}
@@ -183,7 +226,7 @@ func (ad *admission) event(place int, p engine.Planned) error {
 }
 
 // addEvent stores an event and tells its number; 0 for one that is known.
-func (ad *admission) addEvent(ev engine.Event) (int64, error) {
+func (ad *admission) addEvent(ev engine.Event, f *engine.Facts) (int64, error) {
 	if max(len(ev.Payload), len(ev.Inputs)) > Inline { // what is known should not leave values behind
 		var n int64
 		if known, err := ad.get(sqlFindEvent, []any{ev.ID}, &n); known || err != nil {
@@ -198,8 +241,14 @@ func (ad *admission) addEvent(ev engine.Event) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	var facts any
+	if f != nil {
+		if facts, err = json.Marshal(f); err != nil {
+			return 0, fmt.Errorf("facts: %w", err)
+		}
+	}
 	res, err := ad.exec(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
-		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By)
+		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By, facts)
 	if err != nil {
 		return 0, err
 	}
@@ -231,14 +280,19 @@ const (
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
 )
 
+// version finds or stores the number of a version of a playbook.
+func (ad *admission) version(playbook, digest string) (int64, error) {
+	return ad.w.known.number(playbook+"\x00"+digest, ad.w.known.versions, func() (n int64, err error) {
+		if ok, err := ad.get(sqlFindVersion, []any{playbook, digest}, &n); ok || err != nil {
+			return n, err
+		}
+		return ad.insert(sqlAddVersion, playbook, digest)
+	})
+}
+
 func (ad *admission) decisions(event int64, matches []engine.Match) error {
 	for _, m := range matches {
-		version, err := ad.w.known.number(m.Playbook+"\x00"+m.Digest, ad.w.known.versions, func() (n int64, err error) {
-			if ok, err := ad.get(sqlFindVersion, []any{m.Playbook, m.Digest}, &n); ok || err != nil {
-				return n, err
-			}
-			return ad.insert(sqlAddVersion, m.Playbook, m.Digest)
-		})
+		version, err := ad.version(m.Playbook, m.Digest)
 		if err == nil {
 			_, err = ad.exec(sqlAddMatch, event, version, string(m.Verdict), m.Reason, m.Detail, string(m.Run))
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/playbookd/playbookd/engine"
 )
@@ -21,11 +20,6 @@ func checkAdmission(a engine.Admission) error {
 	for digest, content := range a.Documents {
 		if err := checkDocument(digest, content); err != nil {
 			return err
-		}
-	}
-	for _, m := range a.Set.Members {
-		if !utf8.ValidString(m.Name) || !utf8.ValidString(m.Digest) {
-			return fmt.Errorf("playbook set: name %q is not UTF-8", m.Name)
 		}
 	}
 	if c := a.Cursor; c != nil && c.Source == "" {

@@ -2,20 +2,24 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/playbookd/playbookd/engine"
 )
 
 const (
-	sqlEventSet = `SELECT e.n, s.members FROM events e LEFT JOIN sets s ON s.n = e.set_n WHERE e.id = ?1`
-	sqlMatches  = `SELECT v.playbook, v.digest, m.verdict, m.reason, m.detail, m.run
+	sqlEventSet = `SELECT e.n, e.tenant, e.source, e.facts, coalesce(s.digest, ''), coalesce(s.members, '')
+		FROM events e LEFT JOIN sets s ON s.n = e.set_n WHERE e.id = ?1`
+	sqlMember  = `SELECT v.playbook, v.digest, s.content FROM screens s JOIN versions v ON v.n = s.version WHERE s.n = ?1`
+	sqlMatches = `SELECT v.playbook, v.digest, m.verdict, m.reason, m.detail, m.run
 		FROM matches m JOIN versions v ON v.n = m.version WHERE m.event = ?1 ORDER BY m.version`
 )
 
 // Decisions returns what every playbook that was loaded when the event was admitted decided about
-// it, in the order of the set. A playbook without a stored decision has no trigger that listens
-// to the event's source, and that is what is returned for it: there is no third state.
+// it, in the order of the set: the stored decision, or the one that follows from the facts, as
+// [engine.Decisions] has it. If there is neither the database is damaged: there is no third state.
 func (r *Reader) Decisions(ctx context.Context, event string) ([]engine.Match, error) {
 	var list []engine.Match
 	err := r.look(ctx, func(v *view) (err error) {
@@ -51,9 +55,11 @@ func (r *Reader) Matches(ctx context.Context, run engine.RunID) ([]engine.Match,
 const sqlEventOfRun = `SELECT e.id FROM runs r JOIN events e ON e.n = r.event WHERE r.id = ?1`
 
 func (v *view) decisions(event string) ([]engine.Match, error) {
+	ev := engine.Event{ID: event}
 	var n int64
-	var members []byte
-	ok, err := v.get(sqlEventSet, []any{event}, &n, &members)
+	var facts []byte
+	var digest, members string
+	ok, err := v.get(sqlEventSet, []any{event}, &n, &ev.Tenant, &ev.Source, &facts, &digest, &members)
 	if err == nil && !ok {
 		err = engine.ErrNotFound
 	}
@@ -61,41 +67,78 @@ func (v *view) decisions(event string) ([]engine.Match, error) {
 		return nil, err
 	}
 	stored, err := collect(v, sqlMatches, []any{n}, readMatch)
-	if err != nil || members == nil {
+	if err != nil || digest == "" {
 		return stored, err
 	}
-	set, err := readSet(members)
+	set, err := v.set(digest, members)
 	if err != nil {
 		return nil, err
 	}
-	return complete(set, stored), nil
+	var f *engine.Facts
+	if facts != nil {
+		if err := json.Unmarshal(facts, &f); err != nil {
+			return nil, fmt.Errorf("%w: facts: %w", ErrCorrupt, err)
+		}
+	}
+	list, err := engine.Decisions(ev, f, set, stored)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return list, nil
 }
 
-// complete gives every member of the set its decision. What was stored about a playbook that the
-// set doesn't name comes last.
-func complete(set []engine.SetMember, stored []engine.Match) []engine.Match {
-	found := make(map[engine.SetMember]engine.Match, len(stored))
-	for _, m := range stored {
-		found[engine.SetMember{Name: m.Playbook, Digest: m.Digest}] = m
+// maxSets is how many sets a reader remembers. Most events that somebody looks at were admitted
+// under the last few.
+const maxSets = 4
+
+// sets are those that were read last, by digest.
+type sets struct {
+	mu   sync.Mutex
+	read map[string][]engine.SetMember
+}
+
+// set reads the members of a set. They are never changed, so they are read once.
+func (v *view) set(digest, members string) ([]engine.SetMember, error) {
+	v.sets.mu.Lock()
+	set, ok := v.sets.read[digest]
+	v.sets.mu.Unlock()
+	if ok {
+		return set, nil
 	}
-	list := make([]engine.Match, 0, len(set))
-	for _, member := range set {
-		m, ok := found[member]
-		if !ok {
-			m = engine.Match{
-				Playbook: member.Name, Digest: member.Digest,
-				Verdict: engine.Skipped, Reason: engine.SkipNoTrigger,
-			}
+	var numbers []int64
+	if err := json.Unmarshal([]byte(members), &numbers); err != nil {
+		return nil, fmt.Errorf("%w: playbook set: %w", ErrCorrupt, err)
+	}
+	set = make([]engine.SetMember, 0, len(numbers))
+	for _, n := range numbers {
+		m, err := v.member(n)
+		if err != nil {
+			return nil, err
 		}
-		delete(found, member)
-		list = append(list, m)
+		set = append(set, m)
 	}
-	for _, m := range stored {
-		if _, left := found[engine.SetMember{Name: m.Playbook, Digest: m.Digest}]; left {
-			list = append(list, m)
-		}
+	v.sets.mu.Lock()
+	defer v.sets.mu.Unlock()
+	if v.sets.read == nil || len(v.sets.read) >= maxSets {
+		v.sets.read = map[string][]engine.SetMember{}
 	}
-	return list
+	v.sets.read[digest] = set
+	return set, nil
+}
+
+func (v *view) member(n int64) (m engine.SetMember, err error) {
+	var screen string
+	ok, err := v.get(sqlMember, []any{n}, &m.Name, &m.Digest, &screen)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: playbook set: screen %d is missing", ErrCorrupt, n)
+	}
+	if err != nil || screen == "" {
+		return m, err
+	}
+	if err := json.Unmarshal([]byte(screen), &m.Screen); err != nil {
+		return m, fmt.Errorf("%w: screen of %s: %w", ErrCorrupt, m.Name, err)
+	}
+	return m, nil
 }
 
 func readMatch(row scanner) (engine.Match, error) {

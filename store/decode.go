@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 
@@ -184,15 +183,6 @@ func (v *view) document(digest string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return content, nil
-}
-
-// readSet reads the members of a set.
-func readSet(members []byte) ([]engine.SetMember, error) {
-	var list []engine.SetMember
-	if err := json.Unmarshal(members, &list); err != nil {
-		return nil, fmt.Errorf("%w: playbook set: %w", ErrCorrupt, err)
-	}
-	return list, nil
 }
 
 // always is before every moment that is stored, the missing one included.

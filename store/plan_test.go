@@ -18,7 +18,7 @@ import (
 // small are the tables that don't grow with the number of events: a row for each edit, source or
 // state.
 func small() []string {
-	return []string{"sets", "documents", "versions", "cursors", "counts", "d", "s", "sqlite_schema"}
+	return []string{"sets", "screens", "documents", "versions", "cursors", "counts", "d", "s", "sqlite_schema"}
 }
 
 // constants evaluates the string constants of this package's files.

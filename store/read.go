@@ -16,6 +16,7 @@ type Reader struct {
 	free chan *session // those that nobody uses
 	quit chan struct{}
 	once sync.Once
+	sets sets
 }
 
 // session is a connection, opened when it is first used.
@@ -72,7 +73,8 @@ func (s *session) open(ctx context.Context, pool *sql.DB) error {
 // view is one look at the database, in which all reads see the same state.
 type view struct {
 	*direct
-	ctx context.Context
+	ctx  context.Context
+	sets *sets
 }
 
 // look calls f with a view.
@@ -105,7 +107,7 @@ func (r *Reader) lookWith(ctx context.Context, s *session, f func(*view) error) 
 			return err
 		}
 	}
-	v := &view{direct: s.direct, ctx: ctx}
+	v := &view{direct: s.direct, ctx: ctx, sets: &r.sets}
 	if _, err := v.exec(sqlRead); err != nil {
 		return err
 	}

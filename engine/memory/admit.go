@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -86,6 +87,26 @@ func (ad *admission) move(c *engine.Cursor) error {
 	return nil
 }
 
+// set copies a set, once for each digest.
+func (ad *admission) set(s engine.PlaybookSet) ([]engine.SetMember, error) {
+	if s.Digest == "" {
+		return nil, nil
+	}
+	if known, ok := ad.sets[s.Digest]; ok {
+		return known, nil
+	}
+	raw, err := json.Marshal(s.Members)
+	if err != nil {
+		return nil, fmt.Errorf("playbook set: %w", err)
+	}
+	var members []engine.SetMember
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil, fmt.Errorf("playbook set: %w", err)
+	}
+	put(ad, ad.sets, s.Digest, members)
+	return members, nil
+}
+
 func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) error {
 	if _, known := ad.byEvent[p.Event.ID]; known {
 		ad.receipt.Duplicates++
@@ -93,7 +114,13 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 		return nil
 	}
 	ad.receipt.Admitted++
-	ev := event{Event: copyEvent(p.Event), set: slices.Clone(set), matches: slices.Clone(p.Matches)}
+	ev := event{Event: copyEvent(p.Event), set: set, matches: slices.Clone(p.Matches)}
+	if p.Facts != nil {
+		var err error
+		if ev.facts, err = json.Marshal(p.Facts); err != nil {
+			return fmt.Errorf("facts: %w", err)
+		}
+	}
 	for _, planned := range p.Runs {
 		if repeated := ad.repeats(planned); repeated != "" {
 			ev.matches = suppress(ev.matches, planned.Run, repeated)

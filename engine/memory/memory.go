@@ -28,8 +28,9 @@ var _ engine.Journal = (*Journal)(nil)
 // state is all that is remembered.
 type state struct {
 	events    []event
-	runs      []*run // in order of admission
-	open      []*run // those that were not over when they were last looked at
+	sets      map[string][]engine.SetMember // by digest
+	runs      []*run                        // in order of admission
+	open      []*run                        // those that were not over when they were last looked at
 	byEvent   map[string]int
 	byRun     map[engine.RunID]*run
 	latest    map[object]int
@@ -40,6 +41,7 @@ type state struct {
 
 type event struct {
 	engine.Event
+	facts   []byte // as JSON; nil if there are none
 	set     []engine.SetMember
 	matches []engine.Match
 }
@@ -64,7 +66,7 @@ type dedupe struct {
 // New makes an empty journal.
 func New() *Journal {
 	return &Journal{state: state{
-		byEvent: map[string]int{}, byRun: map[engine.RunID]*run{}, latest: map[object]int{},
+		sets: map[string][]engine.SetMember{}, byEvent: map[string]int{}, byRun: map[engine.RunID]*run{}, latest: map[object]int{},
 		documents: map[string][]byte{}, cursors: map[string]string{}, dedupe: map[dedupeKey]dedupe{},
 	}}
 }
@@ -274,7 +276,7 @@ func (j *Journal) Events() []engine.Event {
 }
 
 // Decisions returns what every playbook of the set decided about an event, in the order of the
-// set: for one without a stored decision, that no trigger of it listens to the event's source.
+// set.
 func (j *Journal) Decisions(ctx context.Context, id string) ([]engine.Match, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -286,18 +288,17 @@ func (j *Journal) Decisions(ctx context.Context, id string) ([]engine.Match, err
 		return nil, fmt.Errorf("decisions about event %q: %w", id, engine.ErrNotFound)
 	}
 	ev := j.state.events[n]
-	left := slices.Clone(ev.matches)
-	list := make([]engine.Match, 0, len(ev.set))
-	for _, member := range ev.set {
-		m := engine.Match{Playbook: member.Name, Digest: member.Digest, Verdict: engine.Skipped, Reason: engine.SkipNoTrigger}
-		at := slices.IndexFunc(left, func(m engine.Match) bool { return m.Playbook == member.Name && m.Digest == member.Digest })
-		if at >= 0 {
-			m = left[at]
-			left = slices.Delete(left, at, at+1)
+	var facts *engine.Facts
+	if ev.facts != nil {
+		if err := json.Unmarshal(ev.facts, &facts); err != nil {
+			return nil, fmt.Errorf("facts about event %q: %w", id, err)
 		}
-		list = append(list, m)
 	}
-	return append(list, left...), nil
+	list, err := engine.Decisions(ev.Event, facts, ev.set, ev.matches)
+	if err != nil {
+		return nil, fmt.Errorf("decisions about event %q: %w", id, err)
+	}
+	return list, nil
 }
 
 // throughJSON copies values and gives them the types that they have when read from JSON, as any

@@ -23,6 +23,8 @@ const (
 	CursorFirst Name = "cursor-first" // the position moves before the events are admitted
 	RetryOnce   Name = "retry-once"   // a once-part whose answer was lost is repeated
 	SkipSync    Name = "skip-sync"    // commits are not synced to the disk
+
+	SkipCandidate Name = "skip-candidate" // the index leaves out a playbook that an event concerns
 	NoCeiling   Name = "no-ceiling"   // a playbook may start itself for ever
 
 	EarlyCursor    Name = "early-cursor"    // the position moves with the first batch of a first pass

@@ -1,6 +1,8 @@
 package expression
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -107,7 +109,7 @@ func (k Key) Visit(root any, see func(v any)) error {
 // visitItems sees what "x in v" would find.
 func visitItems(v any, see func(v any)) error {
 	if o, ok := v.(map[string]any); ok {
-		for name := range o {
+		for _, name := range slices.Sorted(maps.Keys(o)) {
 			see(name)
 		}
 		return nil

@@ -317,11 +317,14 @@ func (p *Program) fault(err error) error {
 }
 
 // quoted shortens a text to fit into a message.
-func quoted(s string) string {
+func quoted(s string) string { return fmt.Sprintf("%q", Shorten(s)) }
+
+// Shorten puts a text on one line and cuts it to the length in which messages quote it. Doing so again changes nothing.
+func Shorten(s string) string {
 	const most = 80
 	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > most {
 		s = string(r[:most]) + "…"
 	}
-	return fmt.Sprintf("%q", s)
+	return s
 }

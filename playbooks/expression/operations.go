@@ -81,6 +81,12 @@ func equalLists(m *meter, a, b any, depth int) (bool, error) {
 // in is item in list and key in object.
 func in(m *meter, args []any) (any, error) { return isIn(m, args[0], args[1]) }
 
+// IsIn reports whether a value is an item of a list, as in finds it.
+func IsIn(value any, list []any) bool {
+	found, err := isIn(&meter{}, value, list)
+	return found && err == nil
+}
+
 func isIn(m *meter, needle, haystack any) (bool, error) {
 	switch haystack := haystack.(type) {
 	case nil:
