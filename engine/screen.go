@@ -16,7 +16,7 @@ import (
 // with something written out. The comparisons that a condition begins with are the playbook's screen. It is
 // stored once. With an event are stored the facts that screens ask for, and a decision of its own only for
 // playbooks whose screen let the event through. What the others decided follows from screen and facts, always in
-// the same way, by [Decisions]. docs/decisions/0011 has the reasons.
+// the same way, by [Decisions]. docs/decisions/0012 has the reasons.
 
 // Screen is what keeps an event from a playbook before its condition is evaluated as a whole.
 type Screen struct {

@@ -124,6 +124,19 @@ func story(t *testing.T, db *DB) {
 	}
 }
 
+// screened adds what schema 4 brought: a decision that follows from a screen and facts.
+func screened(t *testing.T, db *DB) {
+	t.Helper()
+	a := admissionOf(someEvent("s", 1), someRun(someEvent("s", 1), "triage"))
+	gate := engine.Gate{Terms: []engine.GateTerm{{Text: `alert.v in [2, nil]`, Key: "alert.v", Values: engine.Constants{int64(2), nil}}}, When: "when"}
+	a.Set = engine.PlaybookSet{Digest: "sha256:screened", Members: []engine.SetMember{
+		{Name: "triage", Digest: digestOf(textOf("triage")), Screen: &engine.Screen{Gates: map[string]engine.Gate{"poll/alerts": {}}}},
+		{Name: "picky", Digest: "sha256:picky", Screen: &engine.Screen{Gates: map[string]engine.Gate{"poll/alerts": gate}}},
+	}}
+	a.Events[0].Facts = &engine.Facts{At: moments(5), Values: map[string]engine.Constants{"alert.v": {int64(1)}}}
+	mustAdmit(t, db, a)
+}
+
 func position(i int) string {
 	if i == 0 {
 		return ""
@@ -201,6 +214,7 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		story(t, db)
+		screened(t, db)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -209,10 +223,14 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 	fresh := newTest(t)
 	story(t, fresh)
 	want := tell(t, fresh.Reader)
+	screened(t, fresh)
 	for version := 1; version <= len(known); version++ {
 		path := filepath.Join(t.TempDir(), "journal.db")
 		copyFile(t, filepath.Join("testdata", fmt.Sprintf("v%d.db", version)), path)
 		db := openTest(t, path)
+		if version == 4 {
+			want = tell(t, fresh.Reader)
+		}
 		if diff := cmp.Diff(want, tell(t, db.Reader)); diff != "" {
 			t.Errorf("schema %d (-now +file):\n%s", version, diff)
 		}

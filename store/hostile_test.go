@@ -138,6 +138,10 @@ func TestRowsThatMakeNoSenseAreErrors(t *testing.T) {
 	for name, statement := range map[string]string{
 		"members":  "UPDATE sets SET members = '{'",
 		"no array": "UPDATE sets SET members = '7'",
+		"objects":  "UPDATE sets SET members = '[{\"name\": \"triage\"}]'",
+		"nobody":   "UPDATE sets SET members = '[99]'",
+		"screen":   "UPDATE screens SET content = '{'",
+		"facts":    "UPDATE events SET facts = x'7b'",
 	} {
 		path := closed(t)
 		change(t, path, statement)

@@ -214,5 +214,83 @@ func admitting() map[string]func(*testing.T, world) {
 				t.Fatalf("decisions without a set: %+v", got)
 			}
 		},
+		"what is not stored follows from the screens and the facts": func(t *testing.T, w world) {
+			ev := event("e1")
+			p := planned(ev, plan(ev, "matching"))
+			p.Facts = facts()
+			a := admission(p)
+			a.Set = screened(digest(source("matching")))
+			w.admit(a)
+			same(t, "decisions", w.decisions("e1"), []engine.Match{
+				{Playbook: "deaf", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipNoTrigger},
+				{Playbook: "off", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipDisabled},
+				{Playbook: "over", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipExpired, Detail: "expired 2026-01-31"},
+				{Playbook: "foreign", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipTenant, Detail: "contoso"},
+				{Playbook: "first", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipVersion},
+				{Playbook: "filtered", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipFilter, Detail: "f1"},
+				{Playbook: "picky", Digest: "d", Verdict: engine.NotMatched, Detail: "w2"},
+				{Playbook: "listed", Digest: "d", Verdict: engine.NotMatched, Detail: "w1"},
+				{Playbook: "faulty", Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipError, Detail: `expression "when": text has no fields`},
+				p.Matches[0],
+			})
+		},
+		"an event that could not be read has one reason for all who listen": func(t *testing.T, w world) {
+			p := planned(event("e1"))
+			p.Facts = &engine.Facts{At: at(0), Fault: "it is not JSON"}
+			a := admission(p)
+			a.Set = screened("d")
+			w.admit(a)
+			for _, m := range w.decisions("e1") {
+				if want := (engine.Match{Playbook: m.Playbook, Digest: "d", Verdict: engine.Skipped, Reason: engine.SkipError, Detail: "it is not JSON"}); m.Playbook != "deaf" && m != want {
+					t.Errorf("%+v", m)
+				}
+			}
+		},
+		"a decision that neither is stored nor follows is an error and no third state": func(t *testing.T, w world) {
+			p := planned(event("e1")) // without the match of a playbook whose screen lets it through
+			p.Facts = facts()
+			a := admission(p)
+			a.Set = screened("d")
+			w.admit(a)
+			if list, err := w.show("e1"); err == nil {
+				t.Fatalf("%+v", list)
+			}
+		},
 	}
+}
+
+// facts are what screened asks.
+func facts() *engine.Facts {
+	return &engine.Facts{
+		At: at(0), Updated: true,
+		Values: map[string]engine.Constants{"alert.a": {"x"}, "alert.n": {int64(5)}, "alert.none": {nil}, "alert.b": {true}},
+		Lists:  map[string][]string{"alert.a": {"known"}},
+		Faults: map[string]string{"alert.a.b": "text has no fields"},
+	}
+}
+
+// screened is a set with a playbook for each reason that a screen can give, and one that is let
+// through.
+func screened(matching string) engine.PlaybookSet {
+	terms := func(list ...engine.GateTerm) *engine.Screen {
+		return &engine.Screen{Gates: map[string]engine.Gate{"poll/alerts": {Filter: "filter", When: "when", Terms: list}}}
+	}
+	open := map[string]engine.Gate{"poll/alerts": {}}
+	is := func(text, key string, values ...any) engine.GateTerm {
+		return engine.GateTerm{Text: text, Key: key, Values: values}
+	}
+	filter := is("f1", "alert.a", "y")
+	filter.Filter = true
+	return engine.PlaybookSet{Digest: "screened " + matching, Members: []engine.SetMember{
+		{Name: "deaf", Digest: "d", Screen: &engine.Screen{Gates: map[string]engine.Gate{"poll/incidents": {}}}},
+		{Name: "off", Digest: "d", Screen: &engine.Screen{Disabled: true, Gates: open}},
+		{Name: "over", Digest: "d", Screen: &engine.Screen{Expires: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), Gates: open}},
+		{Name: "foreign", Digest: "d", Screen: &engine.Screen{Tenants: []string{"fabrikam"}, Gates: open}},
+		{Name: "first", Digest: "d", Screen: &engine.Screen{Gates: map[string]engine.Gate{"poll/alerts": {On: "created"}}}},
+		{Name: "filtered", Digest: "d", Screen: terms(filter, is("w1", "alert.a", "z"))},
+		{Name: "picky", Digest: "d", Screen: terms(is("w1", "alert.n", int64(4), int64(5)), engine.GateTerm{Text: "w2", Key: "alert.none", Values: engine.Constants{nil}, Not: true})},
+		{Name: "listed", Digest: "d", Screen: terms(engine.GateTerm{Text: "w1", Key: "alert.a", List: "known", Not: true})},
+		{Name: "faulty", Digest: "d", Screen: terms(is("w1", "alert.b", true), engine.GateTerm{Text: "w2", Key: "alert.a.b", Values: engine.Constants{"x"}, Not: true})},
+		{Name: "matching", Digest: matching, Screen: terms(is("w1", "alert.a", "x"), engine.GateTerm{Text: "w2", Key: "alert.a", List: "known"})},
+	}}
 }

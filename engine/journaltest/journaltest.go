@@ -226,8 +226,18 @@ func (w world) position(source string) string {
 	return p
 }
 
-// decisions returns what is stored about an event, if the journal lets us see it.
+// decisions returns what was decided about an event.
 func (w world) decisions(id string) []engine.Match {
+	w.t.Helper()
+	list, err := w.show(id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return list
+}
+
+// show asks for the decisions, if the journal lets us see them.
+func (w world) show(id string) ([]engine.Match, error) {
 	w.t.Helper()
 	d, ok := w.Journal.(interface {
 		Decisions(ctx context.Context, event string) ([]engine.Match, error)
@@ -235,11 +245,7 @@ func (w world) decisions(id string) []engine.Match {
 	if !ok {
 		w.t.Skip("this journal does not show decisions")
 	}
-	list, err := d.Decisions(w.t.Context(), id)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return list
+	return d.Decisions(w.t.Context(), id)
 }
 
 func same(t *testing.T, what string, got, want any) {

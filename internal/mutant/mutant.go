@@ -25,7 +25,7 @@ const (
 	SkipSync    Name = "skip-sync"    // commits are not synced to the disk
 
 	SkipCandidate Name = "skip-candidate" // the index leaves out a playbook that an event concerns
-	NoCeiling   Name = "no-ceiling"   // a playbook may start itself for ever
+	NoCeiling     Name = "no-ceiling"     // a playbook may start itself for ever
 
 	EarlyCursor    Name = "early-cursor"    // the position moves with the first batch of a first pass
 	ForgetDelivery Name = "forget-delivery" // a delivery of a webhook that is sent again counts as another
