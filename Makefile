@@ -34,6 +34,9 @@ kill: ## SIGKILL the demo at random moments, many times, and compare journal and
 sweep: ## SIGKILL the daemon at every write and every exchange, one at a time, and look at what is left
 	PLAYBOOKD_SWEEP=all $(GO) test ./internal/sweep -count=1 -v -timeout 30m
 
+mutants: ## break one rule at a time and see that the tests which guard it fail
+	$(GO) test -tags mutant ./internal/mutant -count=1 -v -timeout 30m
+
 seeds: ## the demo end to end over many seeds and faults
 	PLAYBOOKD_SEEDS=$${PLAYBOOKD_SEEDS:-20} $(GO) test ./internal/demo -run TestDemo -count=1 -v
 
@@ -59,4 +62,4 @@ bench: ## what a run costs, beside a minimal program by hand; then the benchmark
 
 check: vet lint test generated ## what a change should pass before it is shown
 
-.PHONY: help test race vet lint generate generated kill sweep seeds stress powerloss soak fuzz bench check
+.PHONY: help test race vet lint generate generated kill sweep mutants seeds stress powerloss soak fuzz bench check

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/internal/mutant"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
@@ -338,7 +339,11 @@ func (a *act) finish(f *frame, raw json.RawMessage) {
 
 // unknown decides after an attempt that may have taken effect.
 func (a *act) unknown(f *frame, at time.Time) {
-	switch a.effect() {
+	effect := a.effect()
+	if effect == actions.Once && mutant.On(mutant.RetryOnce) || effect == actions.Adds && mutant.On(mutant.BlindAdd) {
+		effect = actions.Converges
+	}
+	switch effect {
 	case actions.Reads, actions.Converges:
 		a.again(f, at, a.fault.Retry)
 	case actions.Adds:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/internal/mutant"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -57,10 +58,9 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 	}
 	d.e.o.Observer.RunStarted(d.run)
 	d.told(dec.Record)
-	for {
-		for _, a := range dec.Invoke {
-			d.flying++
-			go d.attempt(attempts, a)
+	for launched := false; ; {
+		if !launched {
+			d.launch(attempts, dec)
 		}
 		if !d.goesOn(dec) {
 			return nil
@@ -77,6 +77,10 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 				d.drain()
 				return d.park(ctx, err)
 			}
+			if launched = mutant.On(mutant.DropIntent); launched {
+				d.launch(attempts, dec)
+				sleep(attempts, 50*time.Millisecond)
+			}
 			err = d.record(ctx, attempts, dec, entries)
 		}
 		if err != nil {
@@ -84,6 +88,14 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 			return err
 		}
 		d.told(dec.Record)
+	}
+}
+
+// launch makes the attempts of a decision.
+func (d *driver) launch(attempts context.Context, dec Decision) {
+	for _, a := range dec.Invoke {
+		d.flying++
+		go d.attempt(attempts, a)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/internal/mutant"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -59,7 +60,7 @@ func backoff(r *playbooks.Retry, n int, f *actions.Fault, key string) time.Durat
 	_, _ = h.Write([]byte(key))
 	_, _ = h.Write([]byte{byte(n)})
 	wait -= time.Duration(float64(wait/4) * float64(h.Sum32()%1000) / 1000)
-	if f != nil {
+	if f != nil && !mutant.On(mutant.IgnoreRetryAfter) {
 		wait = max(wait, f.After)
 	}
 	return wait

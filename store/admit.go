@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/mutant"
 )
 
 // Admit implements [engine.Journal].
@@ -292,6 +293,9 @@ func (ad *admission) version(playbook, digest string) (int64, error) {
 
 func (ad *admission) decisions(event int64, matches []engine.Match) error {
 	for _, m := range matches {
+		if m.Verdict != engine.Matched && mutant.On(mutant.ForgetDecision) {
+			continue
+		}
 		version, err := ad.version(m.Playbook, m.Digest)
 		if err == nil {
 			_, err = ad.exec(sqlAddMatch, event, version, string(m.Verdict), m.Reason, m.Detail, string(m.Run))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/mutant"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -25,7 +26,7 @@ func (t *tx) repeats(p engine.PlannedRun) (engine.RunID, error) {
 	if err != nil {
 		return "", err
 	}
-	if used && stamp(r.Created) < until {
+	if used && stamp(r.Created) < until && !mutant.On(mutant.LostDuplicate) {
 		return engine.RunID(run), nil
 	}
 	_, err = t.exec(sqlSetDedupe, r.Playbook, p.DedupeKey, r.Tenant, stamp(r.Created.Add(p.DedupeWindow)), string(r.ID))
@@ -68,7 +69,7 @@ func (ad *admission) start(event int64, p engine.PlannedRun) error {
 		}
 	}
 	blocked := 0
-	if r.Key != "" {
+	if r.Key != "" && !mutant.On(mutant.NoTurn) {
 		if _, err := ad.get(sqlIsTaken, []any{r.Playbook, r.Key}, &blocked); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/mutant"
 )
 
 // The limits of one pass.
@@ -213,7 +214,7 @@ func (p *Poller) read(ctx context.Context, s PollSettings, start, position time.
 		if f.highest.After(total.highest) && (!confirmed || f.fresh == 0) {
 			total.highest = f.highest
 		}
-		whole := confirmed || f.objects <= OnePage || f.fresh == 0
+		whole := confirmed || f.objects <= OnePage || f.fresh == 0 || mutant.On(mutant.OnePass)
 		last := engine.Batch{Events: f.last}
 		if whole {
 			total.cursor = finish(total.highest)
@@ -244,6 +245,12 @@ func (p *Poller) count(f found) {
 func (p *Poller) deliver(ctx context.Context, b engine.Batch) error {
 	if len(b.Events) == 0 && b.Cursor == nil {
 		return nil
+	}
+	if b.Cursor != nil && len(b.Events) > 0 && mutant.On(mutant.CursorFirst) {
+		if _, err := p.sink.Deliver(ctx, engine.Batch{Cursor: b.Cursor}); err != nil {
+			return err
+		}
+		b.Cursor = nil
 	}
 	if _, err := p.sink.Deliver(ctx, b); err != nil {
 		return fmt.Errorf("admitting %d events: %w", len(b.Events), err)

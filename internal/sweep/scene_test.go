@@ -120,19 +120,20 @@ func (s *scene) fill(from, url string) {
 	s.must(os.WriteFile(s.file, text, 0o600))
 }
 
-// documents are two scanner alerts, a worse one, and two incidents, all there from the start.
+// documents are two scanner alerts, a worse one, one that nobody touches, and two incidents, all there from the start, and
+// further apart than a poll's overlap reaches: what a position passes too early stays behind it.
 func documents() simulator.Documents {
 	ago := func(minutes int) string {
 		return time.Now().UTC().Add(-time.Duration(minutes) * time.Minute).Format("2006-01-02T15:04:05.0000000Z")
 	}
 	var d simulator.Documents
-	for i, a := range [][2]string{{"low1", "low"}, {"low2", "low"}, {"high1", "high"}} {
+	for i, a := range [][2]string{{"low1", "low"}, {"low2", "low"}, {"high1", "high"}, {"odd1", "medium"}} {
 		d.Alerts = append(d.Alerts, simulator.Document{"id": a[0], "title": "Port scan", "status": "new", "severity": a[1], "comments": []any{},
-			"incidentId": "7", "createdDateTime": ago(90 + i), "lastUpdateDateTime": ago(90 + i)})
+			"incidentId": "7", "createdDateTime": ago(90 + 120*i), "lastUpdateDateTime": ago(90 + 120*i)})
 	}
 	for i, id := range []string{"7", "8"} {
 		d.Incidents = append(d.Incidents, simulator.Document{"id": id, "displayName": "Scan", "status": "active", "severity": "medium", "comments": []any{},
-			"customTags": []any{}, "createdDateTime": ago(60 + i), "lastUpdateDateTime": ago(60 + i)})
+			"customTags": []any{}, "createdDateTime": ago(60 + 120*i), "lastUpdateDateTime": ago(60 + 120*i)})
 	}
 	return d
 }

@@ -38,7 +38,8 @@ const sampled = 8
 var telling = []string{
 	"POST /ticket #1 before", "POST /ticket #1 answered", "POST /channel #1 answered",
 	"PATCH /v1.0/security/alerts_v2/low1 #1 answered", "POST /v1.0/security/alerts_v2/moveAlerts #1 answered",
-	"admit poll/alerts #1 after",
+	"POST /v1.0/security/alerts_v2/high1/comments #1 answered",
+	"admit poll/alerts #1 before", "admit poll/alerts #1 after",
 }
 
 // secondWithin is up to which point of the restart a second kill comes. A restart passes more.

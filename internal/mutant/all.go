@@ -1,0 +1,69 @@
+package mutant
+
+// Mutant is a rule, what the program does once it is broken, and the tests that must notice.
+type Mutant struct {
+	Name  Name
+	Does  string
+	Tests []Test
+}
+
+// Test is a test by its package, below the module's root, and its name.
+type Test struct{ Package, Name string }
+
+// All is every rule that can be broken. `make mutants` breaks one after the other and fails if any of
+// its tests passes nevertheless.
+var All = []Mutant{
+	{DropIntent, "An attempt is made before its intent is durable.", []Test{
+		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
+		{"internal/invariant", "TestEachViolationIsFoundAndNoOther"},
+	}},
+	{ForgetOutcome, "An outcome that the journal refuses is given up instead of kept.", []Test{
+		{"engine", "TestAnOutcomeIsKeptUntilTheJournalTakesIt"},
+	}},
+	{RetryOnce, "A part that may happen once is repeated after a lost answer.", []Test{
+		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
+		{"engine", "TestNoOrderOfFailuresLosesOrDoublesAnEffect"},
+		{"engine", "TestTheEffectClassDecidesWhatFollowsALostAnswer"},
+	}},
+	{BlindAdd, "A part that adds is repeated after a lost answer without a look whether it happened.", []Test{
+		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
+		{"engine", "TestNoOrderOfFailuresLosesOrDoublesAnEffect"},
+	}},
+	{IgnoreRetryAfter, "A service that asks for a pause is asked again sooner.", []Test{
+		{"engine", "TestRetriesFollowThePolicyAndWhatTheServiceAsksFor"},
+	}},
+	{NoCeiling, "A playbook may start itself for ever.", []Test{
+		{"engine", "TestAPlaybookRunsForOneObjectUpToTheCeilingAndNoFurther"},
+	}},
+	{SkipCandidate, "The index leaves out a playbook that an event may concern.", []Test{
+		{"engine", "TestEveryDecisionIsWhatEvaluatingAllPlaybooksSays"},
+	}},
+	{CursorFirst, "A poll's position becomes durable before the events that it has passed.", []Test{
+		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
+	}},
+	{EarlyCursor, "A poll's position moves with the first batch of a first pass.", []Test{
+		{"triggers", "TestThePositionMovesOnlyAfterACompletePass"},
+	}},
+	{OnePass, "A window of several pages is read once.", []Test{
+		{"triggers", "TestRowsThatSlipThroughThePagesAreFound"},
+	}},
+	{ForgetDelivery, "A delivery of a webhook that is sent again counts as another.", []Test{
+		{"internal/stress", "TestEveryDeliveryOfAFloodIsInTheJournalOnceOrTheSenderWasToldOtherwise"},
+	}},
+	{KeepSlow, "Senders of webhooks that only trickle keep their places.", []Test{
+		{"triggers", "TestStrangersWhoTrickleKeepNobodyOut"},
+	}},
+	{ForgetDecision, "Decisions that start no run are not stored.", []Test{
+		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
+		{"store", "TestKeepsThePromisesOfAJournal"},
+	}},
+	{LostDuplicate, "A dedupe key that is in use starts another run.", []Test{
+		{"store", "TestKeepsThePromisesOfAJournal"},
+	}},
+	{NoTurn, "Runs with the same concurrency key do not wait for each other.", []Test{
+		{"store", "TestKeepsThePromisesOfAJournal"},
+	}},
+	{SkipSync, "Commits are not synced to the disk.", []Test{
+		{"internal/powerloss", "TestWhatAPowerCutLeavesIsTheTruth"},
+	}},
+}
