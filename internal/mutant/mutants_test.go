@@ -4,6 +4,8 @@ package mutant_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +49,11 @@ func verdict(t *testing.T, binary string, test mutant.Test, broken mutant.Name) 
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "-test.run", "^"+test.Name+"$", "-test.count=1", "-test.v")
 	cmd.Dir = filepath.Join("..", "..", test.Package)
+	// What rapid found in a broken program is no example to keep.
+	examples := filepath.Join(cmd.Dir, "testdata", "rapid")
+	if _, err := os.Stat(examples); errors.Is(err, fs.ErrNotExist) {
+		t.Cleanup(func() { _ = os.RemoveAll(examples) })
+	}
 	cmd.Env = append(os.Environ(), mutant.Env+"="+string(broken))
 	text, err := cmd.CombinedOutput()
 	out = string(text)
