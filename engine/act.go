@@ -211,7 +211,7 @@ func (a *act) knows(part string) bool {
 }
 
 func (a *act) foldIntent(m *Machine, f *frame, e Entry, part string) error {
-	d, err := decodeData[IntentData](e)
+	d, err := dataOf[IntentData](m, e)
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (a *act) foldIntent(m *Machine, f *frame, e Entry, part string) error {
 }
 
 func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
-	d, err := decodeData[OutcomeData](e)
+	d, err := dataOf[OutcomeData](m, e)
 	if err != nil {
 		return err
 	}

@@ -194,18 +194,18 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 		out.DedupeWindow = p.Dedupe.Window
 	}
 	if out.Run.Key == "" {
-		pl.begin(p, ev, lists, &out)
+		pl.begin(p, ev, subject, lists, &out)
 	}
 	return out, nil
 }
 
 // begin takes a worker, if one is free, and plans the run's first attempts.
-func (pl *planner) begin(p *playbooks.Playbook, ev Event, lists map[string]any, out *PlannedRun) {
+func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, out *PlannedRun) {
 	if !pl.e.reserve(out.Run.ID) {
 		return
 	}
 	d := &driver{e: pl.e, run: out.Run}
-	if err := d.begin(p, ev, lists, pl.now); err != nil {
+	if err := d.begin(p, ev, subject, lists, pl.now); err != nil {
 		pl.e.giveBack(out.Run.ID)
 		return // the loop meets the same error, with the run on disk to tell it
 	}

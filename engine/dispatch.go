@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -33,12 +34,23 @@ type dispatcher struct {
 	done     chan ended
 	retryAt  time.Time     // the journal failed: not before
 	overdue  time.Duration // the last wait for a run that is overdue and can't be started
+	// look says that the journal may hold something to start. Most runs begin with their event and
+	// end without leaving anything behind: for those it need not be asked.
+	look bool
+	// queue are runs that the journal said were ready and for which there was no worker yet: only
+	// this loop starts what is ready, so they stay so.
+	queue []Run
 }
 
-// ended is how driving a run ended; err says that it has to be driven again.
+// Ahead is how many runs that wait for a worker are read at once.
+const Ahead = 256
+
+// ended is how driving a run ended; err says that it has to be driven again, more that the journal
+// may hold something to start now: the run itself, or one that waited for it.
 type ended struct {
-	id  RunID
-	err error
+	id   RunID
+	err  error
+	more bool
 }
 
 // hold keeps a run that could not be driven from taking a worker again and again: what is damaged
@@ -60,10 +72,15 @@ func (l *dispatcher) loop() {
 			continue // its worker is taken already; nothing else changed
 		case end := <-l.done:
 			l.settle(end)
+			l.look = l.look || end.more
 		case <-l.e.wake:
+			l.look = true
 		case <-timer.C:
+			l.look = true
 		}
-		timer.Reset(l.fill())
+		if l.look {
+			timer.Reset(l.fill())
+		}
 	}
 }
 
@@ -86,12 +103,18 @@ func (l *dispatcher) fill() time.Duration {
 	if wait := l.retryAt.Sub(now); wait > 0 {
 		return wait
 	}
+	for len(l.queue) > 0 {
+		if !l.startIfFree(l.queue[0], now, l.e.reserved()) {
+			return RecheckEvery // a worker that gets free wakes us
+		}
+		l.queue = l.queue[1:]
+	}
 	free := cap(l.e.workers) - len(l.e.workers)
 	if free <= 0 {
-		return RecheckEvery // a worker that gets free wakes us
+		return RecheckEvery
 	}
 	// As many as can be started, beside those of the answer that must be left alone.
-	limit := free + len(l.active) + len(l.held) + len(l.e.reserved())
+	limit := free + len(l.active) + len(l.held) + len(l.e.reserved()) + Ahead
 	runs, err := l.e.o.Journal.Ready(l.ctx, now, limit)
 	if err != nil {
 		if l.ctx.Err() == nil {
@@ -102,24 +125,41 @@ func (l *dispatcher) fill() time.Duration {
 	}
 	maps.DeleteFunc(l.held, func(_ RunID, h hold) bool { return now.Sub(h.until) > 2*RecheckEvery }) // gone by other ways
 	reserved := l.e.reserved()                                                                       // after the question: then it holds every begun run of the answer
-	for _, run := range runs {
-		if l.active[run.ID] || reserved[run.ID] || l.held[run.ID].until.After(now) {
-			continue
-		}
-		select {
-		case l.e.workers <- struct{}{}:
-			l.start(&driver{e: l.e, run: run})
-		default:
+	l.look = len(runs) == limit                                                                      // there may be more
+	for i, run := range runs {
+		if !l.startIfFree(run, now, reserved) {
+			l.queue, l.look = slices.DeleteFunc(runs[i:], func(run Run) bool { return l.leaves(run.ID, now, reserved) }), true
 			return RecheckEvery
 		}
 	}
 	return l.sleep(now)
 }
 
+// leaves says that a run is not to be started now: it is in progress, or could not be driven.
+func (l *dispatcher) leaves(id RunID, now time.Time, reserved map[RunID]bool) bool {
+	return l.active[id] || reserved[id] || l.held[id].until.After(now)
+}
+
+// startIfFree starts a run unless it is to be left alone. It reports false if it needs a worker
+// and there is none.
+func (l *dispatcher) startIfFree(run Run, now time.Time, reserved map[RunID]bool) bool {
+	if l.leaves(run.ID, now, reserved) {
+		return true
+	}
+	select {
+	case l.e.workers <- struct{}{}:
+		l.start(&driver{e: l.e, run: run})
+		return true
+	default:
+		return false
+	}
+}
+
 // sleep returns how long to sleep until a waiting run may have something to do.
 func (l *dispatcher) sleep(now time.Time) time.Duration {
 	wake, err := l.e.o.Journal.NextWake(l.ctx)
 	if err != nil {
+		l.look = true
 		return JournalPause
 	}
 	next := RecheckEvery
@@ -188,7 +228,8 @@ func (l *dispatcher) start(d *driver) {
 			sleep(l.ctx, JournalPause)
 		}
 		<-l.e.workers
-		l.done <- ended{id: d.run.ID, err: err}
+		over := d.run.State.Final() && d.run.Key == ""
+		l.done <- ended{id: d.run.ID, err: err, more: err != nil || !over}
 	}()
 }
 

@@ -175,9 +175,9 @@ func (d *driver) drain() {
 }
 
 // begin makes the machine of a new run and its first decision.
-func (d *driver) begin(p *playbooks.Playbook, ev Event, lists map[string]any, now time.Time) (err error) {
+func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, now time.Time) (err error) {
 	defer recovered(&err)
-	if d.machine, err = Begin(p, d.run, ev, lists); err != nil {
+	if d.machine, err = beginWith(p, d.run, ev, subject, lists); err != nil {
 		return err
 	}
 	d.decision = d.machine.Next(now)
@@ -330,7 +330,8 @@ func (d *driver) attempt(ctx context.Context, a Attempt) {
 	call := actions.Call{
 		Key: a.Key, RequestID: a.RequestID, Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: string(d.run.ID),
 		Part: a.Part, Input: a.Input, Started: a.Started,
-		Log: d.e.log.With(slog.String("run", string(d.run.ID)), slog.String("step", a.Path), slog.Int("attempt", a.Number)),
+		Log: slog.New(&about{next: d.e.log.Handler(), attrs: [3]slog.Attr{
+			slog.String("run", string(d.run.ID)), slog.String("step", a.Path), slog.Int("attempt", a.Number)}}),
 	}
 	if a.Probe {
 		var happened bool

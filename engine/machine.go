@@ -39,6 +39,7 @@ type Machine struct {
 	ended    *EndedData
 	asks     bool // a question was asked
 	flying   int
+	own      any // the data of the entry that is applied, if it was made here and not read
 }
 
 // Decision is what comes next for a run. Record must be durable before Invoke begins.
@@ -77,6 +78,12 @@ func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Mac
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", ev.ID, err)
 	}
+	return beginWith(p, run, ev, subject, lists)
+}
+
+// beginWith is Begin with the payload decoded already. Expressions only read it, so it may be
+// shared.
+func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, lists map[string]any) (*Machine, error) {
 	inputs := map[string]any{}
 	if len(ev.Inputs) > 0 {
 		if err := json.Unmarshal(ev.Inputs, &inputs); err != nil {
@@ -219,6 +226,25 @@ func (m *Machine) Replay(history []Entry) error {
 	return nil
 }
 
+// applyOwn folds in an entry that was made here, with its data.
+func (m *Machine) applyOwn(e Entry, data any) error {
+	m.own = data
+	err := m.apply(e)
+	m.own = nil
+	return err
+}
+
+// dataOf is what an entry holds. What was made here need not be read back, except for faults: of
+// those only what is recorded may count.
+func dataOf[T any](m *Machine, e Entry) (T, error) {
+	if d, ok := m.own.(T); ok {
+		if o, is := m.own.(OutcomeData); !is || o.Fault == nil {
+			return d, nil
+		}
+	}
+	return decodeData[T](e)
+}
+
 // apply folds one entry in.
 func (m *Machine) apply(e Entry) error {
 	if e.Seq != m.seq+1 {
@@ -244,7 +270,7 @@ func (m *Machine) fold(e Entry) error {
 	switch {
 	case e.Path != "": // of a step: below
 	case e.Kind == Ended:
-		end, err := decodeData[EndedData](e)
+		end, err := dataOf[EndedData](m, e)
 		if err == nil && !end.State.Final() {
 			err = fmt.Errorf("%w: entry %d: the run ended as %q", errNotFollowing, e.Seq, end.State)
 		}
@@ -281,7 +307,7 @@ func (m *Machine) nextLeft(t *turn) bool {
 }
 
 func (m *Machine) foldBegan(e Entry) error {
-	d, err := decodeData[beganData](e)
+	d, err := dataOf[beganData](m, e)
 	if err != nil {
 		return err
 	}
@@ -333,7 +359,7 @@ func (t *turn) full() bool { return len(t.d.Record) >= MaxRecord }
 // record folds a new entry in and hands it out.
 func (t *turn) record(path string, kind EntryKind, attempt int, data any) {
 	e := t.m.entry(path, kind, attempt, t.now, data)
-	if err := t.m.apply(e); err != nil {
+	if err := t.m.applyOwn(e, data); err != nil {
 		// Our own entry did not fit: a defect. Fail the run in the open rather than guess.
 		t.m.ended = &EndedData{State: Failed, Message: actions.CodeInternal + ": " + err.Error()}
 		e = Entry{Seq: t.m.seq + 1, Kind: Ended, At: t.now, Data: encode(*t.m.ended)}
@@ -441,7 +467,7 @@ func (m *Machine) Settle(a Attempt, out json.RawMessage, absent bool, err error,
 		d.Fault = actions.Failf("output", "the output is not JSON and was dropped")
 	}
 	e := m.entry(a.Path, Outcome, a.Number, now, d)
-	return e, m.apply(e)
+	return e, m.applyOwn(e, d)
 }
 
 // Resolve records a person's word on an uncertain step.
