@@ -28,9 +28,11 @@ func Check(s *Schema, v any) ([]Violation, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := plainJSON(v)
-	if err != nil {
-		return nil, err
+	plain := v
+	if !decoded(v) {
+		if plain, err = plainJSON(v); err != nil {
+			return nil, err
+		}
 	}
 	err = c.Validate(plain)
 	if err == nil {
@@ -73,6 +75,27 @@ func checkBoth(s Spec, schema *Schema, input any) ([]Violation, error) {
 		return slices.ContainsFunc(ruled, func(r Violation) bool { return len(r.Path) > 0 && slices.Equal(r.Path, v.Path) })
 	})
 	return append(found, ruled...), nil
+}
+
+// decoded says that v is already as a decoder of JSON makes it, and the validator wants it: with
+// numbers as they are written.
+func decoded(v any) bool {
+	switch v := v.(type) {
+	case nil, string, bool:
+		return true
+	case json.Number:
+		return json.Valid([]byte(v)) // somebody may have made it of anything
+	case map[string]any:
+		for _, field := range v {
+			if !decoded(field) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(item any) bool { return !decoded(item) })
+	}
+	return false
 }
 
 // plainJSON brings v into the form that the validator knows. What is no JSON, such as NaN or a

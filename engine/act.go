@@ -126,21 +126,17 @@ func (a *act) plan(t *turn, f *frame) (json.RawMessage, []string, *actions.Fault
 	if err != nil {
 		return nil, nil, expressionFault("with", err)
 	}
-	violations, err := playbooks.CheckInput(a.body, input)
-	if err != nil {
-		return input, nil, actions.Failf(actions.CodeInput, "%v", err)
+	parts, err := a.body.Action.Plan(input)
+	if err == nil { // no action plans what does not fit its schema
+		if p, ok := a.body.Spec.Awaiting(); ok && a.body.Await > 0 {
+			parts = append(parts, p.Name)
+		}
+		return input, parts, nil
 	}
-	if len(violations) > 0 {
+	if violations, wrong := playbooks.CheckInput(a.body, input); wrong == nil && len(violations) > 0 {
 		return input, nil, actions.Failf(actions.CodeInput, "%s", violations)
 	}
-	parts, err := a.body.Action.Plan(input)
-	if err != nil {
-		return input, nil, actions.Failf(actions.CodeInput, "%v", err)
-	}
-	if p, ok := a.body.Spec.Awaiting(); ok && a.body.Await > 0 {
-		parts = append(parts, p.Name)
-	}
-	return input, parts, nil
+	return input, nil, actions.Failf(actions.CodeInput, "%v", err)
 }
 
 // dry is the outcome of a part that a watching playbook does not perform.

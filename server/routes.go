@@ -40,16 +40,21 @@ func (s *Server) routes() (http.Handler, error) {
 // guard gives every answer the headers that keep browsers from making something of it, and
 // survives handlers that panic.
 func (s *Server) guard(next http.Handler) http.Handler {
+	fixed := http.Header{
+		"X-Content-Type-Options":       {"nosniff"},
+		"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+		"X-Frame-Options":              {"DENY"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Cache-Control":                {"no-store"},
+	}
+	if s.tls != nil {
+		fixed["Strict-Transport-Security"] = []string{"max-age=31536000"}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
-		if s.tls != nil {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
+		for name, values := range fixed {
+			h[name] = values
 		}
 		defer func() {
 			v := recover()

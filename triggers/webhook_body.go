@@ -147,6 +147,9 @@ func badAt(text []byte, offset int, message string) *refusal {
 
 // invalidUTF8 is where a text stops being UTF-8, or -1.
 func invalidUTF8(text []byte) int {
+	if utf8.Valid(text) {
+		return -1 // as a rule, and quickly
+	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size <= 1 {
@@ -202,35 +205,37 @@ func (h *hook) events(items []json.RawMessage, delivery string, now time.Time) [
 // describe reads from a payload what people and later versions of the same object recognise it
 // by. Names count exactly as they are written: the decoder's own matching ignores case.
 func describe(e *engine.Event) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(e.Payload, &fields) != nil {
-		return
-	}
-	text := func(name string) string {
-		var s string
-		if json.Unmarshal(fields[name], &s) != nil {
-			return ""
+	var id, title, name, updated string
+	topFields(e.Payload, func(field string, value []byte) {
+		switch field { // of a field that is given twice the last counts, as everywhere
+		case "id":
+			id = plainText(value)
+		case "title":
+			title = plainText(value)
+		case "displayName":
+			name = plainText(value)
+		case "lastUpdateDateTime":
+			updated = plainText(value)
 		}
-		return s
-	}
+	})
 	resource := ""
 	switch e.Kind {
 	case "alert":
-		resource, e.Title = "alerts", text("title")
+		resource = "alerts"
 	case "incident":
-		resource, e.Title = "incidents", text("displayName")
+		resource, e.Title = "incidents", name
 	}
 	if e.Title == "" {
-		e.Title = text("title")
+		e.Title = title
 	}
 	e.Title = shorten(e.Title)
 	if resource == "" {
 		return
 	}
-	if id := identity(text("id")); id != "" {
+	if id := identity(id); id != "" {
 		e.Object = resource + "/" + id
 	}
-	if t, ok := parseTime(text("lastUpdateDateTime")); ok {
+	if t, ok := parseTime(updated); ok {
 		e.Occurred = t
 	}
 }

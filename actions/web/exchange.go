@@ -68,7 +68,10 @@ type Answer struct {
 // Exchange sends the request once. Any error is an [*actions.Fault] that tells whether the
 // request may have taken effect: certainly not if it never left, nor if the answer is a 4xx.
 func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, error) {
-	scrub := secret.NewScrubber(r.Hidden...)
+	var scrub *secret.Scrubber // nil: nothing is hidden
+	if len(r.Hidden) > 0 {
+		scrub = secret.NewScrubber(r.Hidden...)
+	}
 	if client == nil {
 		return Answer{}, actions.Failf(actions.CodeUnconfigured, "no outgoing HTTP is configured")
 	}
@@ -144,6 +147,10 @@ func read(resp *http.Response, scrub *secret.Scrubber) (Answer, error) {
 	a := Answer{Status: resp.StatusCode, Header: http.Header{}, Truncated: err != nil}
 	if len(body) > MaxAnswer {
 		body, a.Truncated = body[:MaxAnswer], true
+	}
+	if scrub == nil {
+		a.Body, a.Header = body, resp.Header
+		return a, err
 	}
 	a.Body = []byte(scrub.Scrub(string(body)))
 	for name, values := range resp.Header {

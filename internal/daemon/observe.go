@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/playbookd/playbookd/engine"
@@ -41,11 +42,12 @@ func (l logged) RunPaused(r engine.Run) {
 
 func (l logged) RunEnded(r engine.Run, history []engine.Entry) {
 	l.c.runEnded(r)
-	attrs := append(l.about(r), slog.Duration("took", r.Ended.Sub(r.Created)))
+	level, message := slog.LevelInfo, "run ended"
 	if r.State == engine.Failed {
-		l.log.Warn("run failed", attrs...)
-	} else {
-		l.log.Info("run ended", attrs...)
+		level, message = slog.LevelWarn, "run failed"
+	}
+	if ctx := context.Background(); l.log.Enabled(ctx, level) {
+		l.log.Log(ctx, level, message, append(l.about(r), slog.Duration("took", r.Ended.Sub(r.Created)))...)
 	}
 	if l.next != nil {
 		l.next.RunEnded(r, history)

@@ -37,6 +37,7 @@ const (
 	DefaultTimeout     = 30 * time.Second
 	DefaultRedirects   = 3
 	MaxHeaderBytes     = 64 << 10
+	MaxIdleConns       = 64 // connections kept for the next request
 )
 
 // Policy says what a client may reach. The zero value allows https on port 443 of any public
@@ -120,8 +121,8 @@ func Client(p Policy) *http.Client {
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.RootCAs},
 			TLSHandshakeTimeout:    10 * time.Second,
 			ForceAttemptHTTP2:      true,
-			MaxIdleConns:           32,
-			MaxIdleConnsPerHost:    4,
+			MaxIdleConns:           MaxIdleConns,
+			MaxIdleConnsPerHost:    MaxIdleConns, // as many as the engine has workers, by default
 			IdleConnTimeout:        time.Minute,
 			ResponseHeaderTimeout:  p.Timeout,
 			MaxResponseHeaderBytes: MaxHeaderBytes,

@@ -25,23 +25,31 @@ const minLine = 16
 // for concurrent use.
 type Scrubber struct {
 	mu       sync.RWMutex
+	added    map[string]bool // the secrets themselves
 	forms    map[string]bool
 	replacer *strings.Replacer
 }
 
 // NewScrubber makes a scrubber that knows some secrets.
 func NewScrubber(known ...Value) *Scrubber {
-	s := &Scrubber{forms: map[string]bool{}, replacer: strings.NewReplacer()}
+	s := &Scrubber{added: map[string]bool{}, forms: map[string]bool{}, replacer: strings.NewReplacer()}
 	s.Add(known...)
 	return s
 }
 
 // Add makes more secrets known. None is ever forgotten: an old one may still be valid.
 func (s *Scrubber) Add(values ...Value) {
+	s.mu.RLock()
+	known := !slices.ContainsFunc(values, func(v Value) bool { return !s.added[v.Reveal()] })
+	s.mu.RUnlock()
+	if known {
+		return // as a rule: secrets are read anew each time they are used
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := len(s.forms)
 	for _, v := range values {
+		s.added[v.Reveal()] = true
 		for _, f := range forms(v.Reveal()) {
 			s.forms[f] = true
 		}
@@ -71,8 +79,11 @@ func replacerOf(known map[string]bool) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// Scrub returns the text without any known secret.
+// Scrub returns the text without any known secret. A nil scrubber knows none.
 func (s *Scrubber) Scrub(text string) string {
+	if s == nil {
+		return text
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.replacer.Replace(text)
