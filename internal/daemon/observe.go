@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"log/slog"
 
 	"github.com/playbookd/playbookd/engine"
@@ -42,12 +41,11 @@ func (l logged) RunPaused(r engine.Run) {
 
 func (l logged) RunEnded(r engine.Run, history []engine.Entry) {
 	l.c.runEnded(r)
-	level, message := slog.LevelInfo, "run ended"
+	attrs := append(l.about(r), slog.Duration("took", r.Ended.Sub(r.Created)))
 	if r.State == engine.Failed {
-		level, message = slog.LevelWarn, "run failed"
-	}
-	if ctx := context.Background(); l.log.Enabled(ctx, level) {
-		l.log.Log(ctx, level, message, append(l.about(r), slog.Duration("took", r.Ended.Sub(r.Created)))...)
+		l.log.Warn("run failed", attrs...)
+	} else {
+		l.log.Info("run ended", attrs...)
 	}
 	if l.next != nil {
 		l.next.RunEnded(r, history)
