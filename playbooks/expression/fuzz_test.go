@@ -114,6 +114,7 @@ func tryHere(t *testing.T, src string, env *expression.Env, scope map[string]any
 	if (err == nil) != (err2 == nil) || err == nil && !reflect.DeepEqual(v, w) {
 		t.Errorf("%q is %v (%v), and again %v (%v)", src, v, err, w, err2)
 	}
+	directly(t, src, env, scope)
 	for _, term := range p.Terms() {
 		if _, problem := expression.Compile(term, env, expression.WantAny); problem != nil && len(p.Terms()) > 1 {
 			t.Errorf("the term %q is no expression: %v", term, problem)
@@ -129,6 +130,24 @@ func tryHere(t *testing.T, src string, env *expression.Env, scope map[string]any
 		t.Errorf("%q is %s for the checker, and its value is %#v", src, p.Type(), v)
 	}
 	return value
+}
+
+// directly compares a condition, whose common terms are evaluated without the machine, with the same text as an item of
+// a list, which always is.
+func directly(t *testing.T, src string, env *expression.Env, scope map[string]any) {
+	p, problem := expression.Compile(src, env, expression.WantBool)
+	q, problem2 := expression.Compile("["+src+"\n][0]", env, expression.WantAny)
+	if problem != nil || problem2 != nil {
+		return
+	}
+	ok, why, err := p.Match(scope, runTime)
+	v, err2 := q.Eval(scope, runTime)
+	if _, isBool := v.(bool); err2 == nil && !isBool {
+		err2 = errors.New("not true or false")
+	}
+	if (err == nil) != (err2 == nil) || err == nil && (v != ok || ok == (why != "")) {
+		t.Errorf("%q as a condition is %v because of %q (%v), and as a value %v (%v)", src, ok, why, err, v, err2)
+	}
 }
 
 // FuzzEval compiles and evaluates whatever it is given, first in a child that may use little memory. The only ends

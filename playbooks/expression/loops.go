@@ -97,6 +97,9 @@ func (c *checker) loopType(n *ast.BuiltinNode, list, body Type) Type {
 	case "findIndex", "findLastIndex", "count":
 		return Int
 	case "sum":
+		if body.kind == kindNil {
+			return Number
+		}
 		return body
 	case "groupBy":
 		return OpenObject(nil)

@@ -132,6 +132,14 @@ func inList(m *meter, needle any, haystack []any) (bool, error) {
 	return false, nil
 }
 
+// truth is the right side of and, or.
+func truth(_ *meter, args []any) (any, error) {
+	if _, ok := args[0].(bool); !ok {
+		return nil, fmt.Errorf("true or false is needed, but the value is %s", describe(args[0]))
+	}
+	return args[0], nil
+}
+
 // twoTexts reads the sides of a text operator. A missing side makes the operator false.
 func twoTexts(m *meter, op string, left, right any) (a, b string, ok bool, err error) {
 	if left == nil || right == nil {

@@ -234,8 +234,10 @@ func arithmeticType(op string, a, b Type) (Type, bool) {
 		return Any, false
 	}
 	if a.kind == kindAny || b.kind == kindAny {
-		switch op {
-		case "/", "**", "^":
+		switch {
+		case op == "/" && a.kind == kindDuration: // by a number it is a duration, by a duration a number
+			return Any, true
+		case op == "/", op == "**", op == "^":
 			return Number, true
 		}
 		return Any, true

@@ -208,6 +208,11 @@ func (r *rewriter) binary(n *ast.BinaryNode) ast.Node {
 		if !left.IsNumber() || !right.IsNumber() {
 			return r.call(n, "add", add, r.node(n.Left), r.node(n.Right))
 		}
+	case "and", "&&", "or", "||":
+		if right.kind == kindAny {
+			// The machine looks at the left side only, and the right one would pass whatever it is.
+			return at(n, &ast.BinaryNode{Operator: n.Operator, Left: r.node(n.Left), Right: r.call(n.Right, "truth", truth, r.node(n.Right))})
+		}
 	case "*", "/":
 		if left.kind == kindDuration || right.kind == kindDuration {
 			return r.call(n, "scale"+n.Operator, scale(n.Operator), r.node(n.Left), r.node(n.Right))
