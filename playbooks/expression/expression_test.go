@@ -212,6 +212,22 @@ func TestTypesAreCarriedThroughLists(t *testing.T) {
 	}
 }
 
+func TestALoopFromTheEndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]any{
+		`[5, findLast(["A", "B", "C"], # != "C"), 4]`:                []any{int64(5), "B", int64(4)},
+		`[5, findLast(["A"], false), 4]`:                             []any{int64(5), nil, int64(4)},
+		`[5, findLastIndex([7, 7, 8], # == 7), 4]`:                   []any{int64(5), int64(1), int64(4)},
+		`[5, findLastIndex([7], # == 8), 4]`:                         []any{int64(5), nil, int64(4)},
+		`findLastIndex([[1], [2, 3]], findLastIndex(#, # > 1) == 1)`: int64(1),
+		`lower(findLast(["A", "B"], true))`:                          "b",
+	} {
+		if diff := cmp.Diff(want, eval(t, src)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", src, diff)
+		}
+	}
+}
+
 func TestTheWantedTypeIsChecked(t *testing.T) {
 	t.Parallel()
 	env, scope := world()

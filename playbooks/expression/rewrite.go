@@ -19,6 +19,7 @@ import (
 type rewriter struct {
 	types map[ast.Node]Type
 	funcs map[string]callable
+	lists int // names given to lists
 }
 
 // callable is a function as the machine calls it.
@@ -245,11 +246,29 @@ func (r *rewriter) loop(n *ast.BuiltinNode) ast.Node {
 		}
 		args = append(args, r.node(a))
 	}
-	loop := at(n, &ast.BuiltinNode{Name: n.Name, Arguments: args})
-	if n.Name == "groupBy" {
+	loop := &ast.BuiltinNode{Name: n.Name, Arguments: args}
+	switch at(n, loop); n.Name {
+	case "groupBy":
 		return r.call(n, "grouped", grouped, loop)
+	case "findLast", "findLastIndex":
+		return r.backwards(n, loop)
 	}
 	return loop
+}
+
+// backwards finds the last item as the first one of the list backwards. The machine's own loops from the end leave a
+// value on its stack for each item, which then passes for what stands before the loop: an argument or an item.
+func (r *rewriter) backwards(n *ast.BuiltinNode, loop *ast.BuiltinNode) ast.Node {
+	list := loop.Arguments[0]
+	if n.Name == "findLast" {
+		loop.Name, loop.Arguments[0] = "find", r.call(n, "reverse", reverse, list)
+		return loop
+	}
+	r.lists++
+	name := fmt.Sprintf("\x00list%d", r.lists) // no author can write it
+	items := func() ast.Node { return at(n, &ast.IdentifierNode{Value: name}) }
+	loop.Name, loop.Arguments[0] = "findIndex", r.call(n, "reverse", reverse, items())
+	return at(n, &ast.VariableDeclaratorNode{Name: name, Value: list, Expr: r.call(n, "mirror", mirror, items(), loop)})
 }
 
 // function rewrites a call of a function of the language, or of one that the scope brings along.

@@ -188,6 +188,16 @@ func items(m *meter, args []any) (any, error) {
 	return l, m.spend(loopCost + len(l))
 }
 
+// mirror is the index that an index from the end stands for.
+func mirror(_ *meter, args []any) (any, error) {
+	l, err := list(args[0])
+	index, ok := args[1].(int)
+	if err != nil || !ok {
+		return nil, err // nothing was found
+	}
+	return len(l) - 1 - index, nil
+}
+
 // grouped gives the result of groupBy texts as keys.
 func grouped(m *meter, args []any) (any, error) {
 	groups, ok := args[0].(map[any][]any)
