@@ -98,7 +98,7 @@ func (r remembered) EachRun(_ context.Context, f func(engine.Run) error) error {
 func builtinCompile() func(string, []byte) (*playbooks.Playbook, error) {
 	catalog := actions.NewRegistry(builtin.Actions(builtin.Deps{})...)
 	return func(name string, source []byte) (*playbooks.Playbook, error) {
-		p, findings := playbooks.Compile(name, source, playbooks.Options{Catalog: catalog})
+		p, findings := playbooks.CompileRecorded(name, source, playbooks.Options{Catalog: catalog})
 		return p, findings.Err()
 	}
 }
