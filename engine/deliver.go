@@ -69,7 +69,7 @@ func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 		subject, err := expression.Decode(ev.Payload, g.subjectType)
 		if err != nil {
 			planned.Facts = &Facts{At: pl.now, Updated: updated, Fault: err.Error()}
-			planned.Matches, planned.Runs = nil, nil
+			planned.Matches, planned.Runs, planned.Screened = nil, nil, pl.index.listeners(ev.Source)
 			return planned, nil
 		}
 		books := g.look(ev, subject, planned.Facts, pl.list)
@@ -80,6 +80,7 @@ func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 			}
 		}
 	}
+	planned.Screened = pl.index.listeners(ev.Source) - len(planned.Matches)
 	return planned, nil
 }
 

@@ -140,6 +140,15 @@ func (x *index) group(source string, p *playbooks.Playbook) *group {
 	return g
 }
 
+// listeners counts the playbooks that listen to a source.
+func (x *index) listeners(source string) int {
+	n := 0
+	for _, g := range x.groups[source] {
+		n += len(g.books)
+	}
+	return n
+}
+
 func (g *group) fact() int {
 	g.facts++
 	return g.facts - 1

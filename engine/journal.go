@@ -83,7 +83,10 @@ type Planned struct {
 	Event   Event
 	Facts   *Facts
 	Matches []Match
-	Runs    []PlannedRun
+	// Screened is how many playbooks listen to the event's source and have no match here: their
+	// decisions follow from the facts. Nobody has to store it.
+	Screened int
+	Runs     []PlannedRun
 }
 
 // PlannedRun is a run with the beginning of its history.

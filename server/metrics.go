@@ -96,7 +96,7 @@ func Table() []Row {
 	return []Row{
 		Events:        {"playbookd_events_total", Counter, "events", []string{"tenant", "source", "outcome"}, "Events seen: admitted ones were new; a duplicate had been admitted before, as most of what a poll reads again has"},
 		EventLateness: {"playbookd_event_lateness_seconds", Histogram, "seconds", source, "How long after the source's own time a new event was seen"},
-		Decisions:     {"playbookd_decisions_total", Counter, "decisions", []string{"verdict", "reason"}, "Stored decisions about new events; playbooks that listen to other sources are not among them"},
+		Decisions:     {"playbookd_decisions_total", Counter, "decisions", []string{"verdict", "reason"}, "Decisions about new events; playbooks that listen to other sources are not among them. screened are those that followed from the comparisons that a condition begins with: not_matched or skipped, as playbookd show says of each"},
 
 		RunsStarted: {"playbookd_runs_started_total", Counter, "runs", []string{"playbook"}, "Runs that began"},
 		RunsHeld:    {"playbookd_runs_held_total", Counter, "runs", []string{"playbook"}, "Runs that were parked before they began, because the playbook ran too often for the object"},

@@ -39,6 +39,7 @@ type counts struct {
 	sources  *meter.By[sourceKey, sourceCounts]
 	verdicts map[engine.Verdict]*[16]meter.Counter // by index in reasons
 	started  *meter.By[string, meter.Counter]      // by playbook
+	screened meter.Counter
 	held     *meter.By[string, meter.Counter]
 	ended    *meter.By[endedKey, meter.Counter]
 	lasted   map[engine.RunState]*meter.Histogram
@@ -137,6 +138,7 @@ func (c *counts) admitted(a engine.Admission, r engine.Receipt, now time.Time) {
 		}
 		s.admitted.Add(1)
 		s.late.Observe(p.Event.Seen.Sub(p.Event.Occurred))
+		c.screened.Add(p.Screened)
 		for _, m := range p.Matches {
 			verdict, reason := place(m)
 			tally[verdict][reason]++

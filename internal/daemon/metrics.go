@@ -52,6 +52,7 @@ func (d *Daemon) readEvents(r *server.Readings) {
 		r.Value(server.Events, s.duplicates.Load()+again[k], k.tenant, k.source, "duplicate")
 		r.Distribution(server.EventLateness, s.late.Load(), k.tenant, k.source)
 	})
+	r.Value(server.Decisions, d.counts.screened.Load(), "screened", "")
 	for verdict, byReason := range d.counts.verdicts {
 		for i, reason := range reasons {
 			n := byReason[i].Load()
