@@ -175,6 +175,7 @@ func TestGeneratedPagesAreInStep(t *testing.T) {
 		"findings.md":          findingsPage(),
 		"functions.md":         functionsPage(),
 		"limits.md":            limitsPage(),
+		"logs.md":              logsPage(),
 		"metrics.md":           metricsPage(),
 		"playbook.schema.json": append(schema, '\n'),
 	} {

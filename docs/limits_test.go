@@ -192,6 +192,7 @@ func ofTheDaemon() []limits {
 			{"parked runs looked at to tell why they are", daemon.MaxParkedRead},
 			{"readers of `/metrics` at a time", server.MaxScrapes},
 			{"time of reading `/metrics`", server.ScrapeTimeout},
+			{"time of recording a profile", server.MaxProfile},
 		}},
 	}
 }

@@ -9,7 +9,7 @@ import (
 // attributes are written when a line is, and not before.
 type about struct {
 	next  slog.Handler
-	attrs [3]slog.Attr
+	attrs [4]slog.Attr
 }
 
 func (h *about) Enabled(ctx context.Context, level slog.Level) bool {

@@ -330,8 +330,8 @@ func (d *driver) attempt(ctx context.Context, a Attempt) {
 	call := actions.Call{
 		Key: a.Key, RequestID: a.RequestID, Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: string(d.run.ID),
 		Part: a.Part, Input: a.Input, Started: a.Started,
-		Log: slog.New(&about{next: d.e.log.Handler(), attrs: [3]slog.Attr{
-			slog.String("run", string(d.run.ID)), slog.String("step", a.Path), slog.Int("attempt", a.Number)}}),
+		Log: slog.New(&about{next: d.e.log.Handler(), attrs: [4]slog.Attr{
+			slog.String("run", string(d.run.ID)), slog.String("step", a.Path), slog.Int("attempt", a.Number), slog.String("request_id", a.RequestID)}}),
 	}
 	if a.Probe {
 		var happened bool

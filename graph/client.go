@@ -77,7 +77,7 @@ func New(o Options) (*Client, error) {
 		http:   plainHTTP(o.Transport),
 		tokens: newTokens(o.Credential, o.Cloud.scope()),
 		gates:  gates,
-		log:    o.Logger.With("tenant", o.Tenant),
+		log:    o.Logger.With("component", "graph", "tenant", o.Tenant),
 	}, nil
 }
 

@@ -284,7 +284,7 @@ func (c *Client) trace(ctx context.Context, ep Endpoint, e *Error, start time.Ti
 		slog.Duration("took", time.Since(start)),
 	}
 	if e != nil {
-		attrs = append(attrs, slog.Int("status", e.Status), slog.String("code", e.Kind), slog.String("request_id", e.RequestID))
+		attrs = append(attrs, slog.Int("status", e.Status), slog.String("code", e.Kind), slog.String("request_id", e.ClientRequestID), slog.String("graph_request_id", e.RequestID))
 	}
 	c.log.LogAttrs(ctx, slog.LevelDebug, "graph request", attrs...)
 }

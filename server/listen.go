@@ -114,7 +114,7 @@ func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err = tls.LoadX509KeyPair(k.certFile, k.keyFile)
 	}
 	if err != nil {
-		k.log.Error("the renewed TLS certificate can't be read; the last one stays in use", "error", err)
+		k.log.Error("the renewed TLS certificate can't be read; the last one stays in use", "err", err)
 		return k.current, nil
 	}
 	k.current, k.stamp = &cert, stamp

@@ -68,7 +68,7 @@ func migrate(ctx context.Context, conn *sql.Conn, path string, version int, know
 		if err := vacuumInto(ctx, conn, copied); err != nil {
 			return fmt.Errorf("copy before the upgrade from schema %d to %d: %w", version, len(known), err)
 		}
-		log.Info("database copied before upgrade", "copy", copied, "from", version, "to", len(known))
+		log.Info("database copied before upgrade", "file", copied, "from_schema", version, "to_schema", len(known))
 	}
 	for i := version; i < len(known); i++ {
 		if err := apply(ctx, conn, known[i], i+1); err != nil {

@@ -57,6 +57,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Log = o.Log.With("component", "store")
 	if o.Readers <= 0 {
 		o.Readers = Readers
 	}

@@ -85,12 +85,12 @@ func (p *Poller) event(ctx context.Context, o Object, now time.Time) engine.Even
 		if occurred, ok = parseTime(o.Created); !ok {
 			occurred = now.UTC()
 		}
-		p.log.WarnContext(ctx, "an object has no readable lastUpdateDateTime; its content is its version", "id", id)
+		p.log.WarnContext(ctx, "an object has no readable lastUpdateDateTime; its content is its version", "object", p.resource+"/"+id)
 	}
 	e.Occurred = occurred
 	if id == "" {
 		id = contentVersion(o.Raw)
-		p.log.WarnContext(ctx, "an object has no id; its content identifies it", "id", id)
+		p.log.WarnContext(ctx, "an object has no id; its content identifies it", "object", p.resource+"/"+id)
 	} else {
 		e.Object = p.resource + "/" + id
 	}

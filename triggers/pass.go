@@ -264,7 +264,7 @@ func (p *Poller) pass(ctx context.Context, s PollSettings, start, position, befo
 	if err != nil && f.objects == 0 && !p.unordered && refused(err) {
 		// The order is a wish that the documentation does not grant: ask without it.
 		p.unordered = true
-		p.log.InfoContext(ctx, "the service refuses to order the list; asking without", "error", err)
+		p.log.InfoContext(ctx, "the service refuses to order the list; asking without", "err", err)
 		f, err = p.list(ctx, s, start, position, before)
 		if err != nil && refused(err) {
 			p.unordered = false // it was something else

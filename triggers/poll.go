@@ -307,7 +307,7 @@ func (p *Poller) note(ctx context.Context, err error) {
 	p.state.LastError = err.Error()
 	p.state.Failures++
 	p.state.Failed++
-	p.log.WarnContext(ctx, "poll failed; it is tried again", "error", err, "failures", p.state.Failures)
+	p.log.WarnContext(ctx, "poll failed; it is tried again", "err", err, "failures", p.state.Failures)
 }
 
 // faulty is how an error of another package says what it means.

@@ -176,7 +176,7 @@ func (s *Scheduler) round(ctx context.Context) time.Duration {
 		if err != nil {
 			st.LastError = err.Error()
 			if ctx.Err() == nil {
-				s.log.WarnContext(ctx, "a schedule could not go on; it is tried again", "slot", slot.Source, "error", err)
+				s.log.WarnContext(ctx, "a schedule could not go on; it is tried again", "slot", slot.Source, "err", err)
 			}
 			sleep = min(sleep, RetryDelay)
 		} else if !st.Next.IsZero() {

@@ -281,7 +281,7 @@ func (w *Webhooks) deliver(ctx context.Context, events []engine.Event) (Answer, 
 	defer cancel()
 	receipt, err := w.sink.Deliver(ctx, engine.Batch{Events: events})
 	if err != nil {
-		w.log.ErrorContext(ctx, "events of a webhook could not be stored; the sender is asked to come back", "error", err)
+		w.log.ErrorContext(ctx, "events of a webhook could not be stored; the sender is asked to come back", "err", err)
 		return Answer{}, &refusal{status: http.StatusServiceUnavailable, message: "not accepted, come back later", after: 10, why: "storing failed"}
 	}
 	return Answer{Accepted: receipt.Admitted, Duplicates: receipt.Duplicates}, nil
@@ -291,7 +291,7 @@ func (w *Webhooks) deliver(ctx context.Context, events []engine.Event) (Answer, 
 func (w *Webhooks) refuse(rw http.ResponseWriter, r *http.Request, hook string, no *refusal) {
 	w.counts.At(hookStatus{hook, no.status}).Add(1)
 	if w.quiet.take(time.Now()) {
-		w.log.WarnContext(r.Context(), "webhook refused", "hook", hook, "status", no.status, "why", no.why, "from", w.sender(r).String())
+		w.log.WarnContext(r.Context(), "webhook refused", "hook", hook, "status", no.status, "why", no.why, "sender", w.sender(r).String())
 	}
 	if no.after > 0 {
 		rw.Header().Set("Retry-After", strconv.Itoa(no.after))

@@ -40,7 +40,7 @@ func (w *Webhooks) keys(ctx context.Context, h *hook) ([][]byte, *refusal) {
 	for _, name := range h.Secrets {
 		v, err := w.resolve(name)
 		if err != nil {
-			w.log.ErrorContext(ctx, "the key of a webhook can't be read", "hook", h.Path, "secret", name, "error", err)
+			w.log.ErrorContext(ctx, "the key of a webhook can't be read", "hook", h.Path, "secret", name, "err", err)
 			continue
 		}
 		key := []byte(v.Reveal())

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/server"
 )
 
 // DefaultConfig is the configuration that commands use when -c does not name another.
@@ -21,21 +24,53 @@ const DefaultConfig = "playbookd.yaml"
 
 func newServe(s *streams) *cobra.Command {
 	var configFile string
+	var f serveFlags
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the daemon", Args: args(0, 0),
 		Long: `Serve polls the configured tenants, takes webhooks and runs playbooks until it is told to stop (SIGTERM, or an
 interrupt). It then lets what is in the air end, and records how. A second signal ends it at once; what was in flight is
-sorted out at the next start. SIGHUP reads playbooks and watchlists anew; changed files are noticed without it too.`,
+sorted out at the next start. SIGHUP reads playbooks and watchlists anew; changed files are noticed without it too.
+
+With --pprof it serves profiles of itself for go tool pprof, on a loopback address only.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.config(configFile)
 			if err != nil {
 				return err
 			}
-			return s.serve(cmd.Context(), c)
+			if err := f.apply(c); err != nil {
+				return err
+			}
+			return s.serve(cmd.Context(), c, f.pprof)
 		},
 	}
 	configFlag(cmd, &configFile)
+	cmd.Flags().StringVar(&f.format, "log-format", "", "text or json, instead of the configuration's")
+	cmd.Flags().StringVar(&f.level, "log-level", "", "debug, info, warn or error, instead of the configuration's")
+	cmd.Flags().StringVar(&f.pprof, "pprof", "", "address for profiles, such as 127.0.0.1:6060")
 	return cmd
+}
+
+// serveFlags are what serve takes besides its configuration.
+type serveFlags struct{ format, level, pprof string }
+
+// apply puts flags in the place of what the configuration says.
+func (f serveFlags) apply(c *config.Config) error {
+	for _, flag := range []struct {
+		name, value string
+		into        *string
+		known       []string
+	}{
+		{"log-format", f.format, &c.LogFormat, config.LogFormats()}, {"log-level", f.level, &c.LogLevel, config.LogLevels()},
+	} {
+		if flag.value == "" {
+			continue
+		}
+		if !slices.Contains(flag.known, flag.value) {
+			return fmt.Errorf("--%s %.40q is not known: use one of %s", flag.name, flag.value, strings.Join(flag.known, ", "))
+		}
+		*flag.into = flag.value
+	}
+	return nil
 }
 
 func configFlag(cmd *cobra.Command, into *string) {
@@ -69,9 +104,17 @@ func (s *streams) logger(c *config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.err, o))
 }
 
-func (s *streams) serve(ctx context.Context, c *config.Config) error {
+func (s *streams) serve(ctx context.Context, c *config.Config, profiles string) error {
+	log := s.logger(c)
+	if profiles != "" {
+		p, err := server.OpenProfiles(profiles, log)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = p.Stop() }() // nobody waits for a profile of what has ended
+	}
 	d, err := daemon.New(ctx, daemon.Options{
-		Config: c, Log: s.logger(c), Version: version().Version,
+		Config: c, Log: log, Version: version().Version,
 		OnFindings: func(findings diag.Findings) {
 			// A log of JSON lines stays one: it has the findings too.
 			if len(findings) > 0 && c.LogFormat != "json" {
@@ -82,7 +125,7 @@ func (s *streams) serve(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	log := s.logger(c)
+	log = log.With("component", "daemon")
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

@@ -53,7 +53,7 @@ func (x *exchange) json(status int, header http.Header, body any) reply {
 	data, err := encodeJSON(body)
 	if err != nil {
 		// Documents are decoded JSON, so only a value put in by Touch could get here, and plain checked those.
-		x.s.opts.Logger.Error("answer cannot be encoded", "error", err)
+		x.s.opts.Logger.Error("answer cannot be encoded", "err", err)
 		return reply{status: http.StatusInternalServerError, header: http.Header{}}
 	}
 	if header == nil {

@@ -57,7 +57,7 @@ func (s *Server) Start(addr string) (*Listener, error) {
 	go func() {
 		defer close(l.done)
 		if err := l.server.ServeTLS(tcp, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			s.opts.Logger.Error("simulator stopped serving", "error", err)
+			s.opts.Logger.Error("simulator stopped serving", "err", err)
 		}
 	}()
 	s.mu.Lock()

@@ -235,7 +235,7 @@ func (s *Server) work(x *exchange) reply {
 func (x *exchange) failed(err error) reply {
 	var api *apiError
 	if !errors.As(err, &api) {
-		x.s.opts.Logger.Error("request failed", "path", x.path, "request_id", x.requestID, "error", err)
+		x.s.opts.Logger.Error("request failed", "path", x.path, "request_id", x.requestID, "err", err)
 		api = refuse(http.StatusInternalServerError, "An internal error occurred.")
 	}
 	if !x.graph {

@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"internal/record":    {},
 	"internal/powerloss": {},
 	"internal/stress":    {},
-	"internal/secret":    {},
+	"internal/secret":    {"internal/mutant"},
 	"internal/soak":      {},
 	"internal/guard":     {},
 	"internal/document":  {"internal/diag"},

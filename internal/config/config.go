@@ -53,6 +53,12 @@ const (
 	MaxHookConcurrent = 256
 )
 
+// LogFormats are the forms that a log may have.
+func LogFormats() []string { return []string{"text", "json"} }
+
+// LogLevels are the levels from which on lines may be written.
+func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
+
 // Config is a whole configuration, with paths made absolute and defaults filled in.
 type Config struct {
 	File      string

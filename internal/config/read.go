@@ -77,7 +77,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 			w.object(n, keys{"cert": w.path(&c.TLSCert), "key": w.path(&c.TLSKey)}, "cert", "key")
 		},
 		"log": func(n *document.Node) {
-			w.object(n, keys{"format": w.oneOf(&c.LogFormat, "text", "json"), "level": w.oneOf(&c.LogLevel, "debug", "info", "warn", "error")})
+			w.object(n, keys{"format": w.oneOf(&c.LogFormat, LogFormats()...), "level": w.oneOf(&c.LogLevel, LogLevels()...)})
 		},
 		"tenants":  func(n *document.Node) { w.each(n, func(name string, n *document.Node) { w.tenant(c, name, n) }) },
 		"secrets":  func(n *document.Node) { w.each(n, func(name string, n *document.Node) { w.named(c, name, n) }) },

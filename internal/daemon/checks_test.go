@@ -34,10 +34,13 @@ type bubbled struct {
 	dir string
 	sim *simulator.Server
 	d   *daemon.Daemon
+	log lines
 	// answer, if set, may answer a request instead of the simulator: nil, nil leaves it alone.
 	answer atomic.Pointer[func(*http.Request) (*http.Response, error)]
 	blind  atomic.Bool // the engine sees no ready runs
 }
+
+const clientSecret = "canary-of-the-client~secret+1"
 
 const bubbleConfig = `data: data
 secrets: {edr_key: {file: edr.key}}
@@ -55,10 +58,11 @@ func inBubble(t *testing.T, books map[string]string, before func(*store.DB), tes
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubbled{t: t, dir: t.TempDir()}
 		var err error
-		if b.sim, err = simulator.New(simulator.Options{Seed: 1, Alerts: 3}); err != nil {
+		if b.sim, err = simulator.New(simulator.Options{Seed: 1, Alerts: 3, Clients: []simulator.Client{
+			{ID: simulator.DefaultClient, Secret: clientSecret}}}); err != nil {
 			t.Fatal(err)
 		}
-		for name, text := range map[string]string{"playbookd.yaml": bubbleConfig, "client-secret.txt": simulator.DefaultSecret, "edr.key": edrKey, "lists/none.txt": "x\n"} {
+		for name, text := range map[string]string{"playbookd.yaml": bubbleConfig, "client-secret.txt": clientSecret, "edr.key": edrKey, "lists/none.txt": "x\n"} {
 			b.write(name, text)
 		}
 		for name, text := range books {
@@ -73,7 +77,7 @@ func inBubble(t *testing.T, books map[string]string, before func(*store.DB), tes
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		b.d, err = daemon.New(ctx, daemon.Options{
-			Config: c, NoListen: true, Log: slog.New(slog.DiscardHandler),
+			Config: c, NoListen: true, Log: slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			Transport: func(http.RoundTripper) http.RoundTripper { return b },
 			Journal:   func(next engine.Journal) engine.Journal { return blind{next, &b.blind} },
 		})

@@ -72,6 +72,7 @@ type Options struct {
 type Daemon struct {
 	o        Options
 	c        *config.Config
+	root     *slog.Logger // for the parts, which add their own component
 	log      *slog.Logger
 	db       *store.DB
 	journal  engine.Journal // db, or what Options.Journal laid around it
@@ -115,12 +116,14 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 			d = nil
 		}
 	}()
-	if d.secrets, err = secret.NewStore(secretSources(o.Config), o.Log); err != nil {
+	if d.secrets, err = secret.NewStore(secretSources(o.Config), o.Log.With("component", "daemon")); err != nil {
 		return d, err
 	}
-	d.log = slog.New(countedLog{secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()), d.counts})
+	d.root = slog.New(countedLog{secret.NewHandler(o.Log.Handler(), d.secrets.Scrubber()), d.counts})
+	d.log = d.root.With("component", "daemon")
+	d.log.Info("starting", "version", o.Version, "config", o.Config.File, "data", o.Config.Data, "tenants", len(o.Config.Tenants))
 	for _, t := range o.Config.Tenants {
-		if d.clients[t.Name], err = newClient(t, o.Transport, d.secrets.Scrubber(), d.log); err != nil {
+		if d.clients[t.Name], err = newClient(t, o.Transport, d.secrets.Scrubber(), d.root); err != nil {
 			return d, err
 		}
 	}
@@ -134,7 +137,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.log.With("component", "engine"), d.counts, o.Observer}, Log: d.log, Workers: o.Config.Workers,
+		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers,
 		Ceiling: engine.Ceiling{Runs: o.Config.CeilingRuns, Within: o.Config.CeilingWithin},
 	})
 	if err = d.newSources(); err != nil {
@@ -150,7 +153,7 @@ func (d *Daemon) openStore(ctx context.Context) error {
 	if err := os.MkdirAll(d.c.Data, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w: create it, or set data: in the configuration", err)
 	}
-	db, err := store.Open(ctx, filepath.Join(d.c.Data, DatabaseName), store.Options{Log: d.log})
+	db, err := store.Open(ctx, filepath.Join(d.c.Data, DatabaseName), store.Options{Log: d.root})
 	if err != nil {
 		return err
 	}

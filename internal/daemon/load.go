@@ -63,7 +63,7 @@ func (d *Daemon) Reload() error {
 		d.o.OnFindings(findings)
 	}
 	for _, f := range findings {
-		d.log.Warn("finding", "code", f.Code, "at", f.Pos.String(), "message", f.Message)
+		d.log.Warn("finding", "code", f.Code, "at", f.Pos.String(), "what", f.Message)
 	}
 	err := d.configureSources(set)
 	d.mu.Lock()

@@ -130,7 +130,7 @@ func (o Once) parts(ctx context.Context) (onceParts, error) {
 		return p, err
 	}
 	if o.Live {
-		d := Daemon{c: c, log: p.log}
+		d := Daemon{c: c, root: p.log, log: p.log}
 		if err := d.openStore(ctx); err != nil {
 			return p, err
 		}

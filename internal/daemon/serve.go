@@ -12,7 +12,7 @@ import (
 // of their own.
 func (d *Daemon) newServer() (err error) {
 	o := server.Options{
-		Addr: d.c.Listen, CertFile: d.c.TLSCert, KeyFile: d.c.TLSKey, BehindProxy: d.c.BehindProxy, Log: d.log,
+		Addr: d.c.Listen, CertFile: d.c.TLSCert, KeyFile: d.c.TLSKey, BehindProxy: d.c.BehindProxy, Log: d.root,
 		Health: d.healthChecks(), Ready: d.readyChecks(),
 	}
 	if d.c.Metrics != "" && d.c.Metrics != config.MetricsOff {

@@ -66,4 +66,7 @@ var All = []Mutant{
 	{SkipSync, "Commits are not synced to the disk.", []Test{
 		{"internal/powerloss", "TestWhatAPowerCutLeavesIsTheTruth"},
 	}},
+	{LeakSecrets, "Secrets that are known are not taken out of logs, answers and errors.", []Test{
+		{"internal/daemon", "TestSecretsTurnUpNowhereAndAlertTextForgesNoLine"},
+	}},
 }

@@ -31,4 +31,5 @@ const (
 	LostDuplicate    Name = "lost-duplicate"
 	NoTurn           Name = "no-turn"
 	SkipSync         Name = "skip-sync"
+	LeakSecrets      Name = "leak-secrets"
 )

@@ -70,7 +70,7 @@ func (s *Store) warn(warning string) {
 	s.warned[warning] = true
 	s.mu.Unlock()
 	if !said {
-		s.log.Warn("secret is not well kept", "reason", warning)
+		s.log.Warn("secret is not well kept", "why", warning)
 	}
 }
 
