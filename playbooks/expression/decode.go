@@ -26,6 +26,14 @@ func Decode(payload json.RawMessage, t Type) (any, error) {
 	if len(payload) > MaxPayload {
 		return nil, fmt.Errorf("the event has %d bytes; at most %d are taken", len(payload), MaxPayload)
 	}
+	if v, ok := scan(payload, t); ok {
+		return v, nil
+	}
+	return decode(payload, t)
+}
+
+// decode is Decode for documents that are not usual, or that hold mistakes.
+func decode(payload json.RawMessage, t Type) (any, error) {
 	if err := checkDepth(payload); err != nil {
 		return nil, err
 	}
