@@ -22,8 +22,30 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 	if len(b.Events) > MaxBatch {
 		return Receipt{}, fmt.Errorf("batch of %d events: at most %d are allowed", len(b.Events), MaxBatch)
 	}
+	receipt, err := e.deliver(ctx, b, len(b.Events) == 1 && e.guesses())
+	for tries := 0; errors.Is(err, ErrNotNew) && tries < MaxLooks; tries++ {
+		e.doubt.Store(Doubt)
+		receipt, err = e.deliver(ctx, b, false)
+	}
+	return receipt, err
+}
+
+// MaxLooks is how often a batch is decided about anew because another version of one of its
+// objects was admitted in between.
+const MaxLooks = 10
+
+// Doubt is for how many deliveries objects are looked up first after one was not new.
+const Doubt = 64
+
+// guesses says whether a single event may be taken for the first of its object, for the journal
+// to object to: most pushed alerts are, and looking takes longer than deciding.
+func (e *Engine) guesses() bool {
+	return e.doubt.Load() <= 0 || e.doubt.Add(-1) < 0
+}
+
+func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, error) {
 	now := time.Now().UTC()
-	pl := planner{e: e, index: e.index.Load(), now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
+	pl := planner{e: e, index: e.index.Load(), guess: guess, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
 	defer pl.release()
 	a := Admission{Cursor: b.Cursor, Documents: pl.docs, Set: pl.index.stored}
 	for _, ev := range b.Events {
@@ -49,6 +71,7 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 type planner struct {
 	e       *Engine
 	index   *index
+	guess   bool // objects are taken for new; the journal says if one is not
 	now     time.Time
 	docs    map[string][]byte
 	objects map[[2]string]bool // tenants and objects that the batch has named so far
@@ -64,6 +87,7 @@ func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 	if err != nil {
 		return planned, err
 	}
+	planned.New = ev.Object != "" && !updated
 	planned.Facts = &Facts{At: pl.now, Updated: updated}
 	for _, g := range pl.index.groups[ev.Source] {
 		subject, err := expression.Decode(ev.Payload, g.subjectType)
@@ -119,7 +143,7 @@ func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circ
 
 // past looks up what we know of the event's object.
 func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[string]bool, err error) {
-	if ev.Object == "" {
+	if ev.Object == "" || pl.guess {
 		return false, nil, nil
 	}
 	object := [2]string{ev.Tenant, ev.Object}

@@ -66,6 +66,7 @@ type Engine struct {
 	fresh   chan *driver  // runs that Deliver started and hands to the loop with their worker
 	wake    chan struct{}
 	running atomic.Bool
+	doubt   atomic.Int32 // deliveries left for which objects are looked up first
 	keeping atomic.Int64 // runs with outcomes that the journal refuses
 
 	mu sync.Mutex

@@ -15,6 +15,9 @@ var (
 	// ErrCursorMoved means that a position is not where its source believed it to be. Nothing of
 	// the batch was admitted.
 	ErrCursorMoved = errors.New("the position was moved by somebody else")
+	// ErrNotNew means that an event was taken for the first of its object and is not. Nothing of the
+	// batch was admitted.
+	ErrNotNew = errors.New("the object is known already")
 	// ErrOutOfOrder means that an entry does not follow the last one of its run. Nothing was
 	// written.
 	ErrOutOfOrder = errors.New("entry does not follow the run's history")
@@ -80,6 +83,9 @@ type SetMember struct {
 
 // Planned is an event with the decisions about it.
 type Planned struct {
+	// New says that the decisions take the event for the first of its object. If the journal holds
+	// another one, Admit returns ErrNotNew.
+	New     bool
 	Event   Event
 	Facts   *Facts
 	Matches []Match

@@ -183,6 +183,7 @@ const (
 			payload, payload_blob, inputs, inputs_blob, set_n, started_by, facts)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 		ON CONFLICT (id) DO NOTHING`
+	sqlEarlier = `SELECT 1 FROM events WHERE object = ?1 AND object <> '' AND tenant = ?2 AND n < ?3 LIMIT 1`
 )
 
 func (ad *admission) event(place int, p engine.Planned) error {
@@ -194,6 +195,14 @@ func (ad *admission) event(place int, p engine.Planned) error {
 		ad.receipt.Duplicates++
 		ad.receipt.Repeated = append(ad.receipt.Repeated, place)
 		return nil
+	}
+	if p.New {
+		var one int
+		if known, err := ad.get(sqlEarlier, []any{p.Event.Object, p.Event.Tenant, n}, &one); err != nil {
+			return err
+		} else if known {
+			return engine.ErrNotNew
+		}
 	}
 	ad.receipt.Admitted++
 	matches := p.Matches

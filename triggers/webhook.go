@@ -153,6 +153,7 @@ type hook struct {
 	Hook
 	places *places
 	rate   *bucket
+	ring   *keyring
 }
 
 // NewWebhooks makes a handler without hooks.
@@ -185,7 +186,7 @@ func (w *Webhooks) SetHooks(hooks []Hook) error {
 			return fmt.Errorf("webhook %s is given twice: join the two", h.Path)
 		}
 		h.Limits = h.Limits.complete()
-		next[h.Path] = &hook{Hook: h, places: newPlaces(h.Limits.Concurrent), rate: newBucket(float64(h.Limits.Rate), float64(h.Limits.Burst))}
+		next[h.Path] = &hook{Hook: h, places: newPlaces(h.Limits.Concurrent), rate: newBucket(float64(h.Limits.Rate), float64(h.Limits.Burst)), ring: &keyring{}}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,18 +251,19 @@ func (w *Webhooks) receive(rw http.ResponseWriter, r *http.Request, h *hook) (An
 	}
 	defer h.places.leave()
 	now := time.Now()
-	keys, no := w.keys(r.Context(), h)
+	no := w.withKeys(r.Context(), h, now, func(keys [][]byte) *refusal { return checkHead(h, r, keys, now) })
 	if no != nil {
-		return Answer{}, no
-	}
-	if no := checkHead(h, r, keys, now); no != nil {
 		return Answer{}, no
 	}
 	body, no := h.places.read(rw, r, now)
 	if no != nil {
 		return Answer{}, no
 	}
-	delivery, no := checkBody(h, r, keys, body)
+	var delivery string
+	no = w.withKeys(r.Context(), h, now, func(keys [][]byte) (no *refusal) {
+		delivery, no = checkBody(h, r, keys, body)
+		return no
+	})
 	if no != nil {
 		return Answer{}, no
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -33,9 +34,48 @@ func unauthorized(why string) *refusal {
 	return &refusal{status: http.StatusUnauthorized, message: "not authenticated", why: why}
 }
 
-// keys are the keys that a hook accepts now. One that can't be read while the other can is
+// KeyAge is how long the keys of a hook are good for once they were read. A key that is taken away
+// is refused after that at the latest; one that is added is known at once, because a request that
+// no key fits is looked at again with what is there now.
+const KeyAge = time.Second
+
+// keyring holds the keys of a hook as they were read last.
+type keyring struct {
+	mu   sync.Mutex
+	keys [][]byte
+	read time.Time
+}
+
+// withKeys has a request checked with the keys that a hook accepts.
+func (w *Webhooks) withKeys(ctx context.Context, h *hook, now time.Time, check func(keys [][]byte) *refusal) *refusal {
+	keys, fresh, no := w.keys(ctx, h, now, false)
+	if no == nil {
+		no = check(keys)
+	}
+	if fresh || no == nil || no.status != http.StatusUnauthorized {
+		return no
+	}
+	if keys, _, no = w.keys(ctx, h, now, true); no != nil {
+		return no
+	}
+	return check(keys)
+}
+
+// keys are the keys that a hook accepts, and whether they were read just now.
+func (w *Webhooks) keys(ctx context.Context, h *hook, now time.Time, again bool) (keys [][]byte, fresh bool, no *refusal) {
+	h.ring.mu.Lock()
+	defer h.ring.mu.Unlock()
+	if age := now.Sub(h.ring.read); !again && len(h.ring.keys) > 0 && age >= 0 && age < KeyAge {
+		return h.ring.keys, false, nil
+	}
+	keys, no = w.readKeys(ctx, h)
+	h.ring.keys, h.ring.read = keys, now
+	return keys, true, no
+}
+
+// readKeys reads the keys that a hook accepts now. One that can't be read while the other can is
 // logged and left out: during a change of keys the old one may be gone already.
-func (w *Webhooks) keys(ctx context.Context, h *hook) ([][]byte, *refusal) {
+func (w *Webhooks) readKeys(ctx context.Context, h *hook) ([][]byte, *refusal) {
 	var keys [][]byte
 	for _, name := range h.Secrets {
 		v, err := w.resolve(name)

@@ -113,6 +113,7 @@ func (s *streams) serve(ctx context.Context, c *config.Config, profiles string) 
 		}
 		defer func() { _ = p.Stop() }() // nobody waits for a profile of what has ended
 	}
+	daemon.EaseCollection()
 	d, err := daemon.New(ctx, daemon.Options{
 		Config: c, Log: log, Version: version().Version,
 		OnFindings: func(findings diag.Findings) {

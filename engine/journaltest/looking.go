@@ -63,6 +63,28 @@ func looking() map[string]func(*testing.T, world) {
 			}
 			same(t, "after a duplicate", got, v2)
 		},
+		"an event that is taken for the first of its object and is not is refused with its batch": func(t *testing.T, w world) {
+			v1, v2, other, foreign := event("v1"), event("v2"), event("other"), event("foreign")
+			v1.Object, v2.Object, other.Object, foreign.Object = "alerts/a", "alerts/a", "alerts/b", "alerts/a"
+			foreign.Tenant = "fabrikam"
+			first := func(ev engine.Event) engine.Planned {
+				p := planned(ev)
+				p.New = true
+				return p
+			}
+			w.admit(admission(first(v1), first(foreign)))
+			if _, err := w.Admit(t.Context(), admission(first(other), first(v2))); !errors.Is(err, engine.ErrNotNew) {
+				t.Fatalf("a second version: %v", err)
+			}
+			known, err := w.Known(t.Context(), []string{other.ID, v2.ID})
+			if err != nil || len(known) != 0 {
+				t.Fatalf("of the refused batch is known: %v, %v", known, err)
+			}
+			if r := w.admit(admission(first(v1))); r.Duplicates != 1 {
+				t.Errorf("the first again: %+v", r) // a duplicate is not decided about
+			}
+			w.admit(admission(first(other), planned(v2)))
+		},
 		"events without an object are versions of nothing": func(t *testing.T, w world) {
 			ev := event("e1")
 			ev.Object = ""

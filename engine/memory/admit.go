@@ -113,6 +113,9 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 		ad.receipt.Repeated = append(ad.receipt.Repeated, place)
 		return nil
 	}
+	if _, known := ad.latest[object{p.Event.Tenant, p.Event.Object}]; known && p.New {
+		return engine.ErrNotNew
+	}
 	ad.receipt.Admitted++
 	ev := event{Event: copyEvent(p.Event), set: set, matches: slices.Clone(p.Matches)}
 	if p.Facts != nil {
