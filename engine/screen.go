@@ -148,7 +148,7 @@ func (g *Gate) add(p *expression.Program, subject string, filter bool) (all bool
 
 // holds says whether a term is true of an event with these facts, or why it can't be evaluated.
 func (t *GateTerm) holds(f *Facts) (holds bool, fault string) {
-	found := false
+	var found bool
 	if t.List != "" {
 		found = slices.Contains(f.Lists[t.Key], t.List)
 	} else {

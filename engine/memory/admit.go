@@ -68,8 +68,12 @@ func (ad *admission) admit(a engine.Admission) error {
 			put(ad, ad.documents, digest, append([]byte{}, content...))
 		}
 	}
+	set, err := ad.set(a.Set)
+	if err != nil {
+		return err
+	}
 	for i, p := range a.Events {
-		if err := ad.event(i, p, a.Set.Members); err != nil {
+		if err := ad.event(i, p, set); err != nil {
 			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -22,7 +23,7 @@ func MatchMetered(p *Program, scope map[string]any, now time.Time) Metered {
 	got.Holds, got.FirstFalse, err = p.match(&m)
 	if err != nil {
 		got.Err = err.Error()
-		if f, ok := err.(*Fault); ok {
+		if f, ok := errors.AsType[*Fault](err); ok {
 			got.Offset = f.Offset
 		}
 	}
