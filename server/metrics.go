@@ -30,6 +30,7 @@ const (
 	AttemptDuration
 	Outcomes
 	Retries
+	OutcomesKept
 	CommitSize
 	CommitDuration
 	CommitsFailed
@@ -116,6 +117,7 @@ func Table() []Row {
 		AttemptDuration: {"playbookd_attempt_duration_seconds", Histogram, "seconds", []string{"action"}, "How long attempts took, probes included"},
 		Outcomes:        {"playbookd_step_outcomes_total", Counter, "outcomes", outcome, "Recorded outcomes of steps: ok; fault; absent (a probe found that nothing had happened); dry (a playbook in shadow mode)"},
 		Retries:         {"playbookd_step_retries_total", Counter, "attempts", nil, "Recorded outcomes of attempts that were not the first of their part"},
+		OutcomesKept:    {"playbookd_step_outcomes_unrecorded", Gauge, "outcomes", nil, "Runs whose last outcome waits in memory because the journal can't be written"},
 
 		CommitSize:     {"playbookd_journal_commit_writes", Histogram, "writes", nil, "How many writes shared one transaction"},
 		CommitDuration: {"playbookd_journal_commit_duration_seconds", Histogram, "seconds", nil, "How long a transaction took, the disk's confirmation included"},

@@ -38,6 +38,7 @@ type bubbled struct {
 	// answer, if set, may answer a request instead of the simulator: nil, nil leaves it alone.
 	answer atomic.Pointer[func(*http.Request) (*http.Response, error)]
 	blind  atomic.Bool // the engine sees no ready runs
+	full   atomic.Bool // the engine's journal takes no entries
 }
 
 const clientSecret = "canary-of-the-client~secret+1"
@@ -79,7 +80,7 @@ func inBubble(t *testing.T, books map[string]string, before func(*store.DB), tes
 		b.d, err = daemon.New(ctx, daemon.Options{
 			Config: c, NoListen: true, Log: slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			Transport: func(http.RoundTripper) http.RoundTripper { return b },
-			Journal:   func(next engine.Journal) engine.Journal { return blind{next, &b.blind} },
+			Journal:   func(next engine.Journal) engine.Journal { return blind{next, b} },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -110,14 +111,21 @@ func (b *bubbled) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (b *bubbled) answers(f func(*http.Request) (*http.Response, error)) { b.answer.Store(&f) }
 
-// blind is a journal that shows no ready runs for a while.
+// blind is a journal that shows no ready runs for a while, or takes no entries.
 type blind struct {
 	engine.Journal
-	now *atomic.Bool
+	b *bubbled
+}
+
+func (f blind) Append(ctx context.Context, a engine.Append) error {
+	if f.b.full.Load() {
+		return errors.New("there is no room")
+	}
+	return f.Journal.Append(ctx, a)
 }
 
 func (f blind) Ready(ctx context.Context, now time.Time, limit int) ([]engine.Run, error) {
-	if f.now.Load() {
+	if f.b.blind.Load() {
 		return nil, nil
 	}
 	return f.Journal.Ready(ctx, now, limit)
@@ -222,6 +230,28 @@ func TestAStalledEngineMakesHealthFailUntilRunsGetFurther(t *testing.T) {
 		time.Sleep(daemon.StallAfter)
 		b.red("/healthz", "engine", "none got further", "0 of 64 workers")
 		b.red("/readyz", "engine")
+		b.blind.Store(false)
+		time.Sleep(2 * time.Minute)
+		b.green("/healthz", "/readyz")
+	})
+}
+
+func TestHealthDoesNotAskForARestartWhileOutcomesWaitToBeRecorded(t *testing.T) {
+	keyed := strings.Replace(looks, "looks", "keyed", 1) + "concurrency: {key: \"${{ alert.id }}\"}\n"
+	inBubble(t, map[string]string{"looks.yaml": looks, "keyed.yaml": keyed}, nil, func(b *bubbled) {
+		time.Sleep(30 * time.Second)
+		b.blind.Store(true)
+		b.full.Store(true)
+		if err := b.sim.Add(simulator.Document{"id": "new", "title": "x", "status": "new", "severity": "low",
+			"createdDateTime": time.Now().UTC().Format(time.RFC3339Nano), "lastUpdateDateTime": time.Now().UTC().Format(time.RFC3339Nano)}); err != nil {
+			b.t.Fatal(err)
+		}
+		time.Sleep(2 * daemon.StallAfter)
+		b.red("/readyz", "outcomes", "don't stop playbookd")
+		b.green("/healthz")
+		b.full.Store(false)
+		time.Sleep(2 * daemon.StallAfter)
+		b.red("/healthz", "engine")
 		b.blind.Store(false)
 		time.Sleep(2 * time.Minute)
 		b.green("/healthz", "/readyz")

@@ -430,4 +430,14 @@ func TestReadyzListsEveryCheck(t *testing.T) {
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("checks %s, want %s", got, want)
 	}
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		name = strings.NewReplacer("contoso", "TENANT", "alerts", "RESOURCE", "incidents", "RESOURCE").Replace(name)
+		if !strings.Contains(string(text), "| `"+name+"` |") {
+			t.Errorf("metrics.md does not explain the check %s", name)
+		}
+	}
 }

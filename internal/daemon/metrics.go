@@ -85,6 +85,7 @@ func (d *Daemon) readAttempts(r *server.Readings) {
 		r.Value(server.Outcomes, n.Load(), string(status))
 	}
 	r.Value(server.Retries, c.retries.Load())
+	r.Value(server.OutcomesKept, float64(d.engine.Keeping()))
 }
 
 // readJournal gives what the journal's writer counts, and what the journal holds.
