@@ -50,6 +50,11 @@ soak: ## weeks of simulated time, several seeds: PLAYBOOKD_SOAK_SEEDS=1,2,3 PLAY
 	PLAYBOOKD_SOAK_SEEDS=$${PLAYBOOKD_SOAK_SEEDS:-1,2,3} PLAYBOOKD_SOAK_DAYS=$${PLAYBOOKD_SOAK_DAYS:-30} \
 		$(GO) test ./internal/soak -count=1 -timeout 60m -v
 
+robustness: ## every robustness suite in full, and docs/robustness.md from what they wrote down
+	PLAYBOOKD_RECORD=$(CURDIR)/docs/robustness $(MAKE) sweep powerloss soak stress
+	PLAYBOOKD_RECORD=$(CURDIR)/docs/robustness $(GO) test ./internal/killer -count=1
+	$(MAKE) generate
+
 fuzz: ## every fuzz target for FUZZTIME; the targets are found by their declarations
 	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file decl; do \
 		echo "$$(dirname $$file) $${decl#func }"; \
@@ -62,4 +67,4 @@ bench: ## what a run costs, beside a minimal program by hand; then the benchmark
 
 check: vet lint test generated ## what a change should pass before it is shown
 
-.PHONY: help test race vet lint generate generated kill sweep mutants seeds stress powerloss soak fuzz bench check
+.PHONY: help test race vet lint generate generated kill sweep mutants seeds stress powerloss soak robustness fuzz bench check

@@ -177,6 +177,7 @@ func TestGeneratedPagesAreInStep(t *testing.T) {
 		"limits.md":            limitsPage(),
 		"logs.md":              logsPage(),
 		"metrics.md":           metricsPage(),
+		"robustness.md":        robustnessPage(t),
 		"playbook.schema.json": append(schema, '\n'),
 	} {
 		if *update {

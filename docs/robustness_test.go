@@ -70,15 +70,16 @@ func robustnessPage(t *testing.T) []byte {
 	}
 	b.WriteString("\n## What proves the suites\n\nA suite that has never failed proves nothing. Built with the tag `mutant`, the program can be made to break one rule at a\ntime (`internal/mutant`); `make mutants` does so for each, and fails if a test that should notice passes.\n\n| mutant | the broken program | must be noticed by |\n|---|---|---|\n")
 	for _, m := range mutant.All {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.Name, cell(m.Does), cell(strings.Join(m.Suite, ", ")))
+		var tests []string
+		for _, t := range m.Tests {
+			tests = append(tests, "`"+t.Package+"` "+t.Name)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.Name, cell(m.Does), strings.Join(tests, ", "))
 	}
 	return b.Bytes()
 }
 
 const foundFile = "found.json"
-
-// cell is text within a table.
-func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 func readJSON(t *testing.T, file string, into any) {
 	t.Helper()
