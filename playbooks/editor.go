@@ -116,6 +116,16 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 			"within": duration("How long to try. Beyond it the step fails."),
 			"do":     stepsOf("Steps to run before each look."),
 		}), "until")}, Description: "Let time pass. It survives restarts."},
+		"playbook": {Type: "string", Description: "Run another playbook as a step. What it needs stands under with."},
+		"approve": required(closed("Go on only if people agree.", questionSchema(map[string]*actions.Schema{
+			"count":     whole("How many different people must agree. Left out: 1.", 1, MaxApprovers),
+			"otherwise": words("What silence means. Left out: reject.", OtherwiseApprove, OtherwiseReject, OtherwiseFail),
+		})), "title", "by", "within"),
+		"ask": required(closed("Ask people something; the answer is steps.ID.answer.", questionSchema(map[string]*actions.Schema{
+			"choices":   texts("The answers allowed.", MaxChoices),
+			"form":      inputsSchema("The fields to fill in."),
+			"otherwise": {Type: "string", Description: "What silence means: one of the choices, or fail. Left out: fail."},
+		})), "title", "by", "within"),
 		"set":  {Type: "object", MinProperties: new(1), Description: "New values of variables."},
 		"stop": {Type: "string", Description: "End the run well, and say why."},
 		"fail": {Type: "string", Description: "End the run as failed, and say why."},

@@ -10,5 +10,5 @@ func freeSpace(dir string) (free int64, known bool) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, false
 	}
-	return int64(s.Bavail) * int64(s.Bsize), true
+	return int64(s.Bavail) * s.Bsize, true
 }

@@ -123,7 +123,8 @@ func testPath(path, listDir string) (results []playtest.Result, covered []playte
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
 	}
-	dir, names := path, []string{}
+	dir := path
+	var names []string
 	if info.IsDir() {
 		names, err = testFiles(path)
 	} else {

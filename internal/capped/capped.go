@@ -183,7 +183,7 @@ func (c *child) autopsy(inTime bool, patience time.Duration) error {
 	if !inTime {
 		return fmt.Errorf("no end within %v", patience)
 	}
-	return fmt.Errorf("the child died (%v): %s", err, c.stderr.first())
+	return fmt.Errorf("the child died (%w): %s", err, c.stderr.first())
 }
 
 // lament keeps the beginning of what a dying process says.

@@ -31,7 +31,7 @@ func mixed(input []byte) string {
 	return "did " + string(input)
 }
 
-func dive(n int) int { return dive(n+1) + 1 }
+func dive(n int) int { return dive(n+1) + 1 } //nolint:staticcheck // on purpose: it shall kill the process
 
 func TestAnInputThatKillsIsReportedAndKillsNobodyElse(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ package powerloss
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -60,7 +61,7 @@ func ReadTrace(file string) (Trace, error) {
 	var t Trace
 	for r := bytes.NewReader(text); ; {
 		s, err := readStep(r)
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return t, nil
 		}
 		if err != nil {

@@ -3,9 +3,7 @@ package calendar_test
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -84,15 +82,15 @@ func TestTheNightShiftIsShorterOrLongerWhenClocksChange(t *testing.T) {
 // zones lists every time zone that this Go knows.
 func zones(t testing.TB) []string {
 	t.Helper()
-	root := filepath.Join(runtime.GOROOT(), "lib", "time")
-	if _, err := os.Stat("/usr/share/zoneinfo"); err == nil {
-		root = "/usr/share/zoneinfo"
-	}
+	const root = "/usr/share/zoneinfo"
 	var names []string
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		name := strings.TrimPrefix(path, root+"/")
-		if err != nil || e.IsDir() || strings.ToLower(name[:1]) == name[:1] || strings.Contains(name, ".") {
-			return err
+		if err != nil {
+			return nil // a machine without them: below
+		}
+		if e.IsDir() || strings.ToLower(name[:1]) == name[:1] || strings.Contains(name, ".") {
+			return nil
 		}
 		if _, err := time.LoadLocation(name); err == nil {
 			names = append(names, name)

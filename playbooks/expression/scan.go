@@ -70,7 +70,7 @@ func (s *scanner) value(t Type) (any, bool) {
 	case 't':
 		return true, s.word("rue")
 	case 'f':
-		return false, s.word("alse")
+		return false, s.word("alse") //nolint:misspell // the rest of false
 	case 'n':
 		return nil, s.word("ull")
 	default:

@@ -82,10 +82,12 @@ var index = regexp.MustCompile(`\[\d+\]`)
 
 // add notes what a history has seen. Steps of called playbooks count for the tests of those.
 func (c *Coverage) add(history []engine.Entry, m engine.Match) {
-	if m.Verdict == engine.Matched {
+	switch m.Verdict {
+	case engine.Matched:
 		c.take("when true")
-	} else if m.Verdict == engine.NotMatched {
+	case engine.NotMatched:
 		c.take("when false")
+	case engine.Skipped:
 	}
 	asked := map[string]bool{}
 	for _, e := range history {

@@ -163,7 +163,7 @@ func (s *stage) judgeOutputs(e Expect) {
 		_ = json.Unmarshal(s.history[n-1].Data, &end) // our own record
 	}
 	got, _ := decoded(end.Outputs).(map[string]any)
-	if diff := differs("", map[string]any(e.Outputs), plainTimes(got)); diff != "" {
+	if diff := differs("", e.Outputs, plainTimes(got)); diff != "" {
 		s.fail(e.Pos, "outputs "+written(e.Outputs), diff)
 	}
 }
