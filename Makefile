@@ -44,7 +44,8 @@ stress: ## the daemon under more than it can do at once: 100,000 alerts, floods,
 	PLAYBOOKD_STRESS=full $(GO) test ./internal/stress -count=1 -timeout 30m -v
 
 powerloss: ## cut the power beneath the journal at many moments and look at what is left; bad disks
-	PLAYBOOKD_CUTS=$${PLAYBOOKD_CUTS:-600} PLAYBOOKD_POWER_CUTS=$${PLAYBOOKD_POWER_CUTS:-25} $(GO) test ./internal/powerloss -count=1 -timeout 20m -v
+	PLAYBOOKD_CUTS=$${PLAYBOOKD_CUTS:-600} PLAYBOOKD_POWER_CUTS=$${PLAYBOOKD_POWER_CUTS:-25} \
+		PLAYBOOKD_DISK_MOMENTS=$${PLAYBOOKD_DISK_MOMENTS:-12} $(GO) test ./internal/powerloss -count=1 -timeout 20m -v
 
 soak: ## weeks of simulated time, several seeds: PLAYBOOKD_SOAK_SEEDS=1,2,3 PLAYBOOKD_SOAK_DAYS=30
 	PLAYBOOKD_SOAK_SEEDS=$${PLAYBOOKD_SOAK_SEEDS:-1,2,3} PLAYBOOKD_SOAK_DAYS=$${PLAYBOOKD_SOAK_DAYS:-30} \

@@ -37,8 +37,32 @@ func ensure(ctx context.Context, path string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
 	}
-	return errors.Join(f.Close(), checkLog(path))
+	defer f.Close()
+	if logged != nil && logged.Size() > logHeader {
+		return checkLog(path)
+	}
+	return checkSize(f, path, info.Size())
 }
+
+// checkSize asks that a database without a log ends with a page: SQLite reads what is missing of the
+// last one as zeros. With a log it may end anywhere, as the loss of power left it.
+func checkSize(f *os.File, path string, size int64) error {
+	var page [2]byte
+	if _, err := f.ReadAt(page[:], pageSizeAt); err != nil {
+		return damaged(path, errors.New("it ends within its header"))
+	}
+	n := int64(binary.BigEndian.Uint16(page[:]))
+	if n == 1 { // 65536 does not fit
+		n = 1 << 16
+	}
+	if n > 0 && size%n != 0 {
+		return damaged(path, fmt.Errorf("it was cut: its %d bytes are no whole number of pages", size))
+	}
+	return nil // SQLite says what it makes of another header
+}
+
+// pageSizeAt is where the header of a database holds the size of its pages.
+const pageSizeAt = 16
 
 // create makes a database beside its place and moves it there.
 func create(ctx context.Context, path string, log *slog.Logger) (err error) {
@@ -93,25 +117,15 @@ const (
 	logChecksumHigh = 28
 )
 
-// checkLog examines the header of the write-ahead log. SQLite takes a log with a damaged one for an
+// checkLog examines the header of a write-ahead log that holds more than that. SQLite takes a log with a damaged one for an
 // empty log, and everything that was committed to it is gone without a word. A loss of power can't
 // do that: SQLite syncs the header before anything follows it.
 func checkLog(path string) error {
 	f, err := os.Open(path + "-wal")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() <= logHeader {
-		return nil
-	}
 	var h [logHeader]byte
 	if _, err := io.ReadFull(f, h[:]); err != nil {
 		return err

@@ -8,7 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 // CheckIntegrity examines the whole file: its structure, its conditions, that every reference leads
@@ -44,7 +48,8 @@ func quickCheck(ctx context.Context, conn *sql.Conn, path string) error {
 	return err
 }
 
-// complaintsOf examines the structure of a database and quotes what is wrong with it.
+// complaintsOf examines the structure of a database and quotes what is wrong with it. A page that
+// the disk does not give out is an error and no complaint: the disk may give it out tomorrow.
 func complaintsOf(ctx context.Context, conn *sql.Conn) (string, error) {
 	rows, err := conn.QueryContext(ctx, "PRAGMA quick_check(5)") // maxComplaints
 	if err != nil {
@@ -57,12 +62,20 @@ func complaintsOf(ctx context.Context, conn *sql.Conn) (string, error) {
 		if err := rows.Scan(&text); err != nil {
 			return "", err
 		}
+		if m := unreadable.FindStringSubmatch(text); m != nil {
+			if code, err := strconv.Atoi(m[1]); err == nil && sqlite3.ErrNo(code&0xff) != sqlite3.ErrCorrupt {
+				return "", sqlite3.Error{Code: sqlite3.ErrNo(code & 0xff), ExtendedCode: sqlite3.ErrNoExtended(code)}
+			}
+		}
 		if text != "ok" && len(complaints) < maxComplaints {
 			complaints = append(complaints, text)
 		}
 	}
 	return strings.Join(complaints, "; "), rows.Err()
 }
+
+// unreadable is how SQLite's examination tells of a page that it could not read.
+var unreadable = regexp.MustCompile(`unable to get the page\. error code=(\d+)`)
 
 // All runs, once. Only CheckIntegrity asks for that.
 const sqlMiscounted = `SELECT c.state, c.runs, coalesce(r.runs, 0)

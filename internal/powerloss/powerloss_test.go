@@ -35,6 +35,12 @@ type acknowledged struct {
 	at map[string]time.Time
 }
 
+func (a *acknowledged) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.at)
+}
+
 // pushing sends events until the returned function is called, which tells those that were taken.
 func (s *site) pushing(life string, acks *acknowledged) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -79,7 +85,7 @@ func observe(t *testing.T, alerts int) *observed {
 		l := s.start(false)
 		s.up()
 		stop := s.pushing(fmt.Sprint("life", n), acks)
-		time.Sleep(700 * time.Millisecond)
+		s.until("enough was acknowledged", func() bool { return acks.count() >= (n+1)*20 })
 		end(l)
 		stop()
 	}
@@ -223,6 +229,9 @@ func TestAfterPowerCutsNothingIsLostOrDoubled(t *testing.T) {
 		before := s.files()
 		l := s.start(false)
 		stop := s.pushing(fmt.Sprint("cut", n), acks)
+		if n%2 == 0 { // else it may still be starting
+			s.up()
+		}
 		time.Sleep(100*time.Millisecond + time.Duration(rng.IntN(600))*time.Millisecond)
 		l.kill()
 		stop()
