@@ -153,3 +153,22 @@ func soundLog(h [logHeader]byte) bool {
 	}
 	return a == big.Uint32(h[logChecksummed:]) && b == big.Uint32(h[logChecksumHigh:])
 }
+
+// legible reads the database and its log to the end. A disk that does not give them out is an
+// [ErrDisk]: they may be sound.
+func legible(path string) error {
+	for _, name := range []string{path, path + "-wal"} {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: check owner and permissions: %w", ErrReadOnly, err)
+		}
+		_, err = io.Copy(io.Discard, f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("%w: look for its errors in the system's log: %w", ErrDisk, err)
+		}
+	}
+	return nil
+}

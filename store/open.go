@@ -70,6 +70,16 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db, err := open(ctx, path, o)
+	if errors.Is(err, ErrCorrupt) {
+		// SQLite takes a page that the disk doesn't give out for a damaged one.
+		first := err
+		if err = legible(path); err == nil {
+			db, err = open(ctx, path, o)
+		}
+		if err == nil {
+			o.Log.Warn("the database looked damaged and is sound: check the disk", "path", path, "first", first)
+		}
+	}
 	if err != nil {
 		_ = held.Close() // it was only locked
 		return nil, fmt.Errorf("open database %s: %w", path, err)

@@ -118,6 +118,7 @@ func TestADiskThatFailsNowAndThenCostsNothing(t *testing.T) {
 		moments, at = 3, func(i, step int) int { return (1 + 5*i*i) * step }
 	}
 	const row = 4
+	times := map[Call]int{Write: row, Sync: row, Read: 1} // SQLite takes what can't be read twice for damaged
 	kinds := []struct {
 		name  string
 		call  Call
@@ -128,12 +129,12 @@ func TestADiskThatFailsNowAndThenCostsNothing(t *testing.T) {
 		{"no space at a sync", Sync, Fault{Error: syscall.ENOSPC}, 1},
 		{"a write fails", Write, Fault{Kinds: Durable | SharedMemory, Error: syscall.EIO}, row},
 		{"a sync fails", Sync, Fault{Error: syscall.EIO}, 1},
-		{"a read fails", Read, Fault{Error: syscall.EIO}, row},
+		{"a read fails", Read, Fault{Error: syscall.EIO}, 1},
 	}
 	tried, met := 0, 0
 	for _, k := range kinds {
 		for i := range moments {
-			k.fault.Skip, k.fault.Times = at(i, k.step), row
+			k.fault.Skip, k.fault.Times = at(i, k.step), times[k.call]
 			// One after the other: they share a machine with other tests.
 			t.Run(fmt.Sprintf("%s after %d", k.name, k.fault.Skip), func(t *testing.T) {
 				tried++
@@ -149,7 +150,7 @@ func TestADiskThatFailsNowAndThenCostsNothing(t *testing.T) {
 	}
 	record.Keep(t, record.Suite{
 		Name:   "failing-disk",
-		Tries:  "has the disk answer writes, syncs and reads with ENOSPC and EIO, four times in a row from different moments on, in a daemon's life each",
+		Tries:  "has the disk answer writes, syncs and reads with ENOSPC and EIO, writes and syncs four times in a row, from different moments on, in a daemon's life each",
 		Holds:  "it does not start and says why, or it goes on without a restart: nothing lost, nothing done twice, no step that happened left to a person",
 		Run:    "make powerloss",
 		Counts: []record.Count{{What: "lives", N: int64(tried)}, {What: "lives in which the disk failed", N: int64(met)}},
