@@ -77,7 +77,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 			db, err = open(ctx, path, o)
 		}
 		if err == nil {
-			o.Log.Warn("the database looked damaged and is sound: check the disk", "path", path, "first", first)
+			o.Log.Warn("the database looked damaged and is sound: check the disk", "err", first)
 		}
 	}
 	if err != nil {
