@@ -17,7 +17,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.running.Store(false)
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	l := &dispatcher{e: e, ctx: ctx, attempts: attempts, active: map[RunID]bool{}, held: map[RunID]hold{}, done: make(chan ended)}
+	l := &dispatcher{e: e, ctx: ctx, attempts: attempts, active: map[RunID]bool{}, held: map[RunID]hold{}, done: make(chan ended), crew: newCrew()}
+	defer l.crew.dismiss()
 	e.setOpen(true)
 	l.loop()
 	l.stop(cut)
@@ -32,6 +33,7 @@ type dispatcher struct {
 	active   map[RunID]bool
 	held     map[RunID]hold
 	done     chan ended
+	crew     *crew
 	retryAt  time.Time     // the journal failed: not before
 	overdue  time.Duration // the last wait for a run that is overdue and can't be started
 	// look says that the journal may hold something to start. Most runs begin with their event and
@@ -220,7 +222,8 @@ func (l *dispatcher) start(d *driver) {
 		return
 	}
 	l.active[d.run.ID] = true
-	go func() {
+	d.crew = l.crew
+	l.crew.do(func() {
 		err := d.drive(l.ctx, l.attempts)
 		l.e.unregister(d)
 		if err != nil && l.ctx.Err() == nil {
@@ -230,7 +233,7 @@ func (l *dispatcher) start(d *driver) {
 		<-l.e.workers
 		over := d.run.State.Final() && d.run.Key == ""
 		l.done <- ended{id: d.run.ID, err: err, more: err != nil || !over}
-	}()
+	})
 }
 
 func sleep(ctx context.Context, d time.Duration) {

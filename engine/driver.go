@@ -18,6 +18,7 @@ import (
 // driver does what one run's machine says, until the run ends, is parked, or has to wait.
 type driver struct {
 	e        *Engine
+	crew     *crew
 	run      Run
 	machine  *Machine // nil: to be loaded
 	decision Decision // of a machine that Deliver began, with its record durable already
@@ -95,7 +96,7 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 func (d *driver) launch(attempts context.Context, dec Decision) {
 	for _, a := range dec.Invoke {
 		d.flying++
-		go d.attempt(attempts, a)
+		d.crew.do(func() { d.attempt(attempts, a) })
 	}
 }
 

@@ -162,6 +162,9 @@ func invalidUTF8(text []byte) int {
 
 // tooDeep is where a text nests too deep, or -1. It runs before the decoder, which recurses.
 func tooDeep(text []byte) int {
+	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= MaxDepth {
+		return -1 // as a rule, and quickly
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
