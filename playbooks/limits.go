@@ -56,7 +56,7 @@ const (
 
 // The limits of a set of playbooks.
 const (
-	MaxFiles        = 2000       // entries looked at below the root of a set
+	MaxFiles        = 25_000     // entries looked at below the root of a set
 	MaxFileDepth    = 16         // directories inside directories
 	MaxPlaybookSize = 256 * 1024 // bytes of one file
 )

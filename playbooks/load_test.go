@@ -121,6 +121,13 @@ func TestTooManyFilesAreAFinding(t *testing.T) {
 	if len(findings) != 1 || findings[0].Code != "PB052" {
 		t.Errorf("findings:\n%s", render(t, findings))
 	}
+	for name := range fsys {
+		delete(fsys, name) // the directory counts too
+		break
+	}
+	if _, findings := playbooks.Load(fsys, "", options()); len(findings) != 0 {
+		t.Errorf("findings about as many as are allowed:\n%s", render(t, findings))
+	}
 }
 
 func TestTheDigestOfASetChangesWithItsMembersAndNotWithTheirOrder(t *testing.T) {
