@@ -193,9 +193,10 @@ func (a *act) fold(m *Machine, f *frame, e Entry, part string) error {
 	return fmt.Errorf("%w: entry %d (%s) does not fit action step %s", errNotFollowing, e.Seq, e.Kind, f.path)
 }
 
-// learn takes over the input and the parts from the first entry that names them.
+// learn takes over the input and the parts from the first entry that names them. Parts without an input are no plan:
+// further attempts would be made with nothing.
 func (a *act) learn(input json.RawMessage, parts []string) {
-	if !a.planned && len(parts) > 0 {
+	if !a.planned && len(parts) > 0 && len(input) > 0 {
 		a.planned, a.input, a.parts = true, input, parts
 	}
 }

@@ -59,7 +59,8 @@ func explain(path string, err error) error {
 	switch {
 	case e.Code == sqlite3.ErrFull, e.SystemErrno == syscall.ENOSPC:
 		return fmt.Errorf("%w: make room on the disk of %s: %w", ErrFull, path, err)
-	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB:
+	case e.Code == sqlite3.ErrCorrupt, e.Code == sqlite3.ErrNotADB,
+		e.ExtendedCode == sqlite3.ErrConstraintCheck: // what is written was checked before: a row that was there does not fit
 		return damaged(path, err)
 	case e.Code == sqlite3.ErrReadonly, e.Code == sqlite3.ErrPerm, e.Code == sqlite3.ErrCantOpen, e.SystemErrno == syscall.EROFS:
 		return fmt.Errorf("%w: check owner and permissions of %s and of its directory: %w", ErrReadOnly, path, err)
