@@ -165,6 +165,9 @@ func (f *frame) assign(t *turn) assignData {
 		if err != nil {
 			return assignData{Fault: expressionFault("fail", err)}
 		}
+		if text == "" {
+			text = "fail at " + f.path + ", whose text has no value"
+		}
 		return assignData{Message: text}
 	case *playbooks.Assign:
 		values := map[string]any{}

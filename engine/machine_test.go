@@ -75,6 +75,10 @@ steps:
     then: [{stop: "enough of ${{ alert.title }}"}]
   - {action: test.put, with: {value: a}}
 `, nil, engine.Succeeded, "enough of Port scan"},
+		{"fail without a text still says why", `
+steps:
+  - fail: "${{ alert.assignedTo }}"
+`, nil, engine.Failed, "fail at steps/0, whose text has no value"},
 		{"fail ends the run as failed", `
 steps:
   - if: "true"
