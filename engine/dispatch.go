@@ -211,7 +211,7 @@ func (e *Engine) unregister(d *driver) {
 	delete(e.drivers, d.run.ID)
 	close(d.over)
 	for _, reply := range d.heard {
-		reply <- errors.New("the run can't go on, and nothing was recorded")
+		reply <- errNotSure
 	}
 }
 

@@ -271,15 +271,13 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 	if len(a.Entries) == 0 && a.State == d.run.State && a.Message == d.run.Message && a.Wake.Equal(d.run.Wake) {
 		return nil
 	}
-	err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a)
-	for _, reply := range d.heard {
-		reply <- err
-	}
-	d.heard = nil
-	if err != nil {
+	if err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
-	d.refused = nil
+	for _, reply := range d.heard {
+		reply <- nil
+	}
+	d.heard, d.refused = nil, nil
 	d.history = append(d.history, dec.Record...)
 	d.run.State, d.run.Message, d.run.Wake, d.run.Ended = a.State, a.Message, a.Wake, a.Ended
 	return nil

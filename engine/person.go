@@ -18,7 +18,8 @@ type said struct {
 }
 
 // Answer records a person's answer to an open question of a run. It returns when the answer is
-// durable; [ErrMayNot] if it does not count, [ErrNotFound] if there is no such question.
+// durable; [ErrMayNot] if it does not count, [ErrNotFound] if there is no such question. After any
+// other error it may still come to count: look before saying it again.
 func (e *Engine) Answer(ctx context.Context, run RunID, question string, d AnsweredData) error {
 	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) { return m.Answer(question, d, now) })
 }
@@ -74,7 +75,11 @@ func (e *Engine) say(ctx context.Context, run RunID, what func(*Machine, time.Ti
 	}
 }
 
-var errDriverEnded = errors.New("the run was put away")
+var (
+	errDriverEnded = errors.New("the run was put away")
+	// The journal may have taken what it answered with an error.
+	errNotSure = errors.New("the run was put back before what was said was recorded for certain: look at the run, and say it again if need be")
+)
 
 // claim finds the driver that has a run, or keeps the loop away from the run until taken is called.
 // Neither: a Deliver has just begun it.
@@ -91,7 +96,8 @@ func (e *Engine) claim(run RunID) (*driver, bool) {
 	return nil, true
 }
 
-// hear hands a person's word to the driver and waits until it is durable.
+// hear hands a person's word to the driver and waits until it is durable. A journal that refuses it
+// is asked again and again, so an error says only that it is not recorded for certain.
 func (d *driver) hear(ctx context.Context, what func(*Machine, time.Time) (Entry, error)) error {
 	s := said{what: what, reply: make(chan error, 1)}
 	select {
@@ -101,7 +107,12 @@ func (d *driver) hear(ctx context.Context, what func(*Machine, time.Time) (Entry
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return <-s.reply
+	select {
+	case err := <-s.reply:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("it is heard, and will be recorded when the journal takes it: %w", ctx.Err())
+	}
 }
 
 // sayToJournal records a person's word in the journal, for a run that nobody drives.

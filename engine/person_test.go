@@ -3,10 +3,12 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/engine"
 )
 
@@ -38,7 +40,7 @@ func TestAnAnswerReachesARunWhereverItIs(t *testing.T) {
 		stop  bool          // the engine is not running
 		again bool          // another process took over
 	}{
-		{"while its driver holds it", 0, false, false},
+		{"as soon as it asks", 0, false, false},
 		{"once it is put away", 10 * time.Minute, false, false},
 		{"while nothing runs", 10 * time.Minute, true, false},
 		{"after a restart", 10 * time.Minute, true, true},
@@ -131,6 +133,71 @@ func TestARunThatHasNotBegunIsCanceledWithoutATrace(t *testing.T) {
 			t.Errorf("the runs are %s and %s", a, b)
 		}
 		l.each("put a", "add cleaned")
+	})
+}
+
+// slowOnce delays the attempts of the step that is called slow, and no others.
+func slowOnce(d time.Duration) func(context.Context, actions.Call) error {
+	return func(ctx context.Context, c actions.Call) error {
+		if string(c.Input) != `{"value":"slow"}` {
+			return nil
+		}
+		return slow(d)(ctx, c)
+	}
+}
+
+// busy asks while an attempt is in the air: the run is in the hands of its driver.
+const busy = `
+steps:
+  - parallel:
+      - [{action: test.once, with: {value: slow}, timeout: 1h}]
+      - [{id: ok, approve: {title: "Go on?", by: [anna], within: 2h}}, {action: test.put, with: {value: "yes"}}]
+`
+
+func TestAnAnswerReachesARunThatIsBusy(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t)
+		l.world.before = slowOnce(50 * time.Minute)
+		l.use(l.book("ask", busy))
+		defer l.run()()
+		synctest.Wait()
+		id := l.deliver(numbered(1)).Started[0]
+		synctest.Wait()
+		q := l.question(id)
+		if err := l.engine.Answer(t.Context(), id, q.Asked.ID, yes(q)); err != nil {
+			t.Fatal(err)
+		}
+		wait(time.Second)
+		l.all(engine.Ready)
+		l.each("put yes")
+	})
+}
+
+// Nobody is told that an answer does not count while it may still come to count.
+func TestAnAnswerThatTheJournalRefusesIsKept(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var full atomic.Bool
+		l := fullDisk(t, &full)
+		l.world.before = slowOnce(10 * time.Minute)
+		l.use(l.book("ask", busy))
+		defer l.run()()
+		synctest.Wait()
+		id := l.deliver(numbered(1)).Started[0]
+		synctest.Wait()
+		q := l.question(id)
+		full.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := l.engine.Answer(ctx, id, q.Asked.ID, yes(q)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("an answer that is not recorded yet: %v", err)
+		}
+		full.Store(false)
+		if err := l.engine.Answer(t.Context(), id, q.Asked.ID, yes(q)); !errors.Is(err, engine.ErrNotFound) {
+			t.Errorf("the answer, said again: %v", err)
+		}
+		wait(time.Hour)
+		l.all(engine.Succeeded)
+		l.each("once slow", "put yes")
 	})
 }
 

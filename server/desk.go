@@ -84,8 +84,8 @@ func (d *desk) as(role string, do func(*http.Request, Person) (any, error)) http
 		}
 		status := d.status(err)
 		if status == http.StatusServiceUnavailable {
-			d.s.log.Error("a person's word could not be recorded", "person", p.Name, "err", err)
-			err = errors.New("it could not be recorded: try again")
+			d.s.log.Error("a person's word is not recorded for certain", "person", p.Name, "err", err)
+			err = errors.New("it is not recorded for certain: look, and say it again if need be")
 		}
 		reply(w, status, problem(err.Error()))
 	}

@@ -234,6 +234,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(tenant)
 	f.Add("tenants: {c: {budgets: {security: 9999999999999/1m}}}")
 	f.Add("secrets: {k: {env: A}}\ntenants: [")
+	f.Add("0- 0:0")
+	f.Add("tenants: {c: {client_secret: {file:x}}}\n- hunter2\nx- y: [")
 	for _, k := range killer.Documents() {
 		f.Add(k.Text)
 	}

@@ -105,18 +105,28 @@ func (w *walker) hookTenants(c *Config, hooks *document.Node) {
 }
 
 // inline is a value that stands where the place of a secret should.
-var inline = regexp.MustCompile(`\b((?:secret|password|url|env|file)["']?\s*:\s*|-\s+)([^\s{\[,}][^,}]*)`)
+var inline = regexp.MustCompile(`(?:\b(?:secret|password|url|env|file)["']?\s*:\s*|-\s+)([^\s{\[,}][^,}]*)`)
 
 // conceal keeps a secret that somebody wrote into the file, which is what the finding is about,
 // from the screen and from logs: excerpts are shown without values that might be one.
 func conceal(findings diag.Findings) diag.Findings {
 	for i, f := range findings {
-		findings[i].Excerpt = inline.ReplaceAllStringFunc(f.Excerpt, func(m string) string {
-			parts := inline.FindStringSubmatch(m)
-			return parts[1] + strings.Repeat("*", utf8.RuneCountInString(parts[2]))
-		})
+		findings[i].Excerpt = masked(f.Excerpt)
 	}
 	return findings
+}
+
+// masked returns the line with a star for each character of a value that might be a secret, so
+// that a caret below it still points at the same place.
+func masked(line string) string {
+	var b strings.Builder
+	rest := 0
+	for _, at := range inline.FindAllStringSubmatchIndex(line, -1) {
+		b.WriteString(line[rest:at[2]])
+		b.WriteString(strings.Repeat("*", utf8.RuneCountInString(line[at[2]:at[3]])))
+		rest = at[3]
+	}
+	return b.String() + line[rest:]
 }
 
 func (w *walker) named(c *Config, name string, n *document.Node) {
