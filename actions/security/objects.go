@@ -26,6 +26,7 @@ type Alert struct {
 	Determination         text              `json:"determination,omitzero" play:"doc=The reason for the verdict."`
 	AssignedTo            text              `json:"assignedTo,omitzero" play:"doc=The owner; null for nobody."`
 	ServiceSource         text              `json:"serviceSource,omitzero" play:"doc=The product that raised it."`
+	DetectorID            text              `json:"detectorId,omitzero" play:"doc=The rule or detector that raised it."`
 	DetectionSource       text              `json:"detectionSource,omitzero" play:"doc=What in the product noticed it."`
 	ProductName           text              `json:"productName,omitzero" play:"doc=The name of the product."`
 	InvestigationState    text              `json:"investigationState,omitzero" play:"doc=Where the automated investigation stands."`

@@ -1,6 +1,6 @@
 // Package sandbox makes a place to try playbookd in: a Graph simulator, and beside it a directory
 // with all that a daemon needs to work against it: a configuration, the simulator's CA, the
-// client secret, the shipped playbooks and their watchlists.
+// client secret, some of the shipped playbooks and their watchlists.
 //
 // What it writes is what a real installation has, so `playbookd serve` runs it as it is. Only
 // three things differ, and the configuration says so: the addresses, the budget, and, where the
@@ -92,11 +92,19 @@ func Write(dir string, s Site) (configFile string, err error) {
 	return configFile, copyLibrary(dir, s.Hasty)
 }
 
+// chosen are the shipped playbooks that need nothing but Graph: no people, channels or calendars,
+// which a sandbox does not have.
+var chosen = []string{
+	"escalate-critical-incidents.yaml",
+	"group-related-alerts.yaml",
+	"resolve-known-false-positives.yaml",
+	"triage-reminder.yaml",
+	"lists/known_noise.txt",
+	"lists/scanner_ranges.txt",
+}
+
 func copyLibrary(dir string, hasty bool) error {
-	return fs.WalkDir(library.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
+	for _, name := range chosen {
 		content, err := fs.ReadFile(library.FS(), name)
 		if err != nil {
 			return err
@@ -108,16 +116,24 @@ func copyLibrary(dir string, hasty bool) error {
 		if hasty {
 			content = hurry(content)
 		}
-		f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			return nil
-		}
-		if err != nil {
+		if err := keepOrWrite(to, content); err != nil {
 			return fmt.Errorf("write playbook: %w", err)
 		}
-		_, err = f.Write(content)
-		return errors.Join(err, f.Close())
-	})
+	}
+	return nil
+}
+
+// keepOrWrite leaves a file alone that is there.
+func keepOrWrite(file string, content []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
 
 var (

@@ -2,7 +2,8 @@
 //
 // They are examples to copy, and they work: each passes check without a finding, does one job that
 // most security teams have, and can be left running, because what it does takes away the reason
-// for doing it again.
+// for doing it again. Beside each lies a test that sees every step and every way it can take, and
+// docs/library has a page about it, made from both.
 package library
 
 import (
@@ -13,5 +14,6 @@ import (
 //go:embed *.yaml lists/*.txt
 var files embed.FS
 
-// FS returns the playbooks (*.yaml) and, in the directory lists, their watchlists.
+// FS returns the playbooks (NAME.yaml), their tests (NAME.test.yaml) without the events, and, in the
+// directory lists, their watchlists.
 func FS() fs.FS { return files }

@@ -2,24 +2,23 @@ package library_test
 
 import (
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
-	"github.com/playbookd/playbookd/actions/alerts"
-	"github.com/playbookd/playbookd/actions/incidents"
+	"github.com/playbookd/playbookd/actions/builtin"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/library"
+	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 )
 
 // catalog describes the actions without being able to do them.
-func catalog() *actions.Registry {
-	return actions.NewRegistry(append(alerts.Actions(nil), incidents.Actions(nil)...)...)
-}
+func catalog() *actions.Registry { return actions.NewRegistry(builtin.Actions(builtin.Deps{})...) }
 
 func load(t *testing.T) *playbooks.Set {
 	t.Helper()
@@ -47,13 +46,37 @@ func load(t *testing.T) *playbooks.Set {
 
 func TestShippedPlaybooksHaveNoFindings(t *testing.T) {
 	t.Parallel()
-	var names []string
-	for _, m := range load(t).Members() {
-		names = append(names, m.Name)
+	if n := len(load(t).Playbooks); n < 10 {
+		t.Errorf("only %d playbooks ship", n)
 	}
-	want := "escalate-critical-incidents group-related-alerts resolve-known-false-positives triage-reminder"
-	if got := strings.Join(names, " "); got != want {
-		t.Errorf("shipped playbooks are %q, want %q", got, want)
+}
+
+// What ships has tests beside it which pass, and which see every step and every way it can take.
+func TestShippedPlaybooksPassTheirTests(t *testing.T) {
+	t.Parallel()
+	set := load(t)
+	tester := &playtest.Tester{Set: set}
+	for _, p := range set.Playbooks {
+		file, findings := playtest.Read(os.DirFS("."), strings.TrimSuffix(p.File, ".yaml")+".test.yaml")
+		if len(findings) > 0 || file == nil {
+			t.Errorf("the tests of %s: %v", p.Name, findings)
+			continue
+		}
+		results := tester.Run(file)
+		for _, r := range results {
+			if !r.Passed() {
+				t.Errorf("%s: %s: %v", p.Name, r.Name, r.Problems)
+			}
+		}
+	}
+	covered := tester.Coverage()
+	if len(covered) != len(set.Playbooks) {
+		t.Errorf("%d playbooks are tested of %d", len(covered), len(set.Playbooks))
+	}
+	for _, c := range covered {
+		if len(c.Missing) > 0 {
+			t.Errorf("the tests of %s do not see %v", c.Playbook, c.Missing)
+		}
 	}
 }
 

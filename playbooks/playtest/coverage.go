@@ -97,7 +97,7 @@ func (c *Coverage) add(history []engine.Entry, m engine.Match) {
 			continue
 		}
 		if e.Kind != engine.Chose {
-			c.steps[path] = true
+			c.reach(path)
 			continue
 		}
 		var d struct {
@@ -122,6 +122,15 @@ func (c *Coverage) add(history []engine.Entry, m engine.Match) {
 			c.take(path + " else")
 		}
 		c.steps[path] = true
+	}
+}
+
+// reach notes a step, and those around it, which may have left no entry of their own.
+func (c *Coverage) reach(path string) {
+	for ; path != ""; path = path[:max(0, strings.LastIndexByte(path, '/'))] {
+		if _, known := c.steps[path]; known {
+			c.steps[path] = true
+		}
 	}
 }
 
