@@ -17,6 +17,7 @@ type refusal struct {
 	Error struct {
 		Code       text `json:"code"`
 		Message    text `json:"message"`
+		Target     text `json:"target"` // Defender puts the id of the request here
 		InnerError struct {
 			RequestID       text `json:"request-id"`
 			ClientRequestID text `json:"client-request-id"`
@@ -39,6 +40,8 @@ func (e *Error) readRefusal(body []byte) {
 	}
 	if id := clean(string(r.Error.InnerError.RequestID), maxShown); id != "" {
 		e.RequestID = id
+	} else if e.RequestID == "" && e.row().API() == APIDefender {
+		e.RequestID = clean(string(r.Error.Target), maxShown)
 	}
 }
 

@@ -26,6 +26,10 @@ type Options struct {
 	Cloud Cloud
 	// BaseURL takes the place of Cloud.Graph, for a simulator. It must be https.
 	BaseURL string
+	// DefenderURL takes the place of Cloud.Defender: a region's own address, or a simulator. Whoever
+	// sets BaseURL has to set it too, or Defender for Endpoint is not reached at all: what is meant for
+	// a simulator must not end up at the real service.
+	DefenderURL string
 	// Credential obtains tokens, see [NewCredential].
 	Credential azcore.TokenCredential
 	// Transport carries the requests. Nil means a transport of our own with kept connections,
@@ -40,12 +44,11 @@ type Options struct {
 // Client talks to Graph for one tenant. It is safe for concurrent use; all users of one client
 // share its budgets.
 type Client struct {
-	tenant string
-	base   *url.URL
-	http   *http.Client
-	tokens *tokens
-	gates  map[Class]*gate
-	log    *slog.Logger
+	tenant   string
+	services [apis]*service // nil where there is none
+	http     *http.Client
+	gates    map[Class]*gate
+	log      *slog.Logger
 }
 
 // New makes a client. It sends nothing.
@@ -54,10 +57,7 @@ func New(o Options) (*Client, error) {
 	if o.Credential == nil {
 		return nil, errors.New("graph client: no credential: make one with NewCredential")
 	}
-	if o.BaseURL == "" {
-		o.BaseURL = o.Cloud.Graph
-	}
-	base, err := parseBase(o.BaseURL)
+	services, err := o.services()
 	if err != nil {
 		return nil, fmt.Errorf("graph client: %w", err)
 	}
@@ -72,12 +72,11 @@ func New(o Options) (*Client, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		tenant: clean(o.Tenant, maxShown),
-		base:   base,
-		http:   plainHTTP(o.Transport),
-		tokens: newTokens(o.Credential, o.Cloud.scope()),
-		gates:  gates,
-		log:    o.Logger.With("component", "graph", "tenant", o.Tenant),
+		tenant:   clean(o.Tenant, maxShown),
+		services: services,
+		http:     plainHTTP(o.Transport),
+		gates:    gates,
+		log:      o.Logger.With("component", "graph", "tenant", o.Tenant),
 	}, nil
 }
 
@@ -130,7 +129,7 @@ func newTransport() *http.Transport {
 		MaxIdleConns:           64,
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        90 * time.Second,
-		ResponseHeaderTimeout:  RequestTimeout,
+		ResponseHeaderTimeout:  HuntingTimeout, // the context of a request is the shorter limit of the others
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}

@@ -10,14 +10,19 @@ type Cloud struct {
 	Name      string // what configuration calls it
 	Authority string // the sign-in service, https
 	Graph     string // the base of Graph, https, without a version
+	Defender  string // the base of Defender for Endpoint, https; empty where the cloud has none
 }
 
-// Clouds lists the clouds that exist. Germany closed in 2021 and is not among them.
+// Clouds lists the clouds that exist. Germany closed in 2021 and is not among them. Defender for Endpoint has one
+// address for both of the US government's clouds, and none in China.
 func Clouds() []Cloud {
 	return []Cloud{
-		{Name: "public", Authority: "https://login.microsoftonline.com", Graph: "https://graph.microsoft.com"},
-		{Name: "usgov-l4", Authority: "https://login.microsoftonline.us", Graph: "https://graph.microsoft.us"},
-		{Name: "usgov-l5", Authority: "https://login.microsoftonline.us", Graph: "https://dod-graph.microsoft.us"},
+		{Name: "public", Authority: "https://login.microsoftonline.com", Graph: "https://graph.microsoft.com",
+			Defender: "https://api.securitycenter.microsoft.com"},
+		{Name: "usgov-l4", Authority: "https://login.microsoftonline.us", Graph: "https://graph.microsoft.us",
+			Defender: "https://api-gov.securitycenter.microsoft.us"},
+		{Name: "usgov-l5", Authority: "https://login.microsoftonline.us", Graph: "https://dod-graph.microsoft.us",
+			Defender: "https://api-gov.securitycenter.microsoft.us"},
 		{Name: "china", Authority: "https://login.chinacloudapi.cn", Graph: "https://microsoftgraph.chinacloudapi.cn"},
 	}
 }
@@ -44,7 +49,3 @@ func (c Cloud) orPublic() Cloud {
 	}
 	return c
 }
-
-// scope is what a token is asked for: always the cloud's own resource, even when the requests
-// go to another address in a test.
-func (c Cloud) scope() string { return c.Graph + "/.default" }

@@ -19,37 +19,47 @@ import (
 )
 
 const (
-	contractFile = "../testdata/graph/openapi-security.json"
-	samplesDir   = "../testdata/graph/samples"
+	contractDir = "../testdata/graph/"
+	samplesDir  = contractDir + "samples"
 )
 
-// contract loads the published description of the API, once.
-var contract = sync.OnceValues(func() (*openapi3.T, error) {
-	return openapi3.NewLoader().LoadFromFile(contractFile)
+// contracts are the published descriptions of the APIs, loaded once.
+var contracts = sync.OnceValues(func() (docs [apis]*openapi3.T, err error) {
+	for api, file := range map[API]string{APIGraph: "openapi-security.json", APIDefender: "openapi-mde.json"} {
+		if docs[api], err = openapi3.NewLoader().LoadFromFile(contractDir + file); err != nil {
+			return docs, err
+		}
+	}
+	return docs, nil
 })
 
-func loadContract(t *testing.T) (*openapi3.T, routers.Router) {
+func loadContract(t *testing.T, api API) (*openapi3.T, routers.Router) {
 	t.Helper()
-	doc, err := contract()
+	docs, err := contracts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	router, err := legacy.NewRouter(doc)
+	router, err := legacy.NewRouter(docs[api])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return doc, router
+	return docs[api], router
 }
 
 func TestEveryRequestTheClientSendsIsInThePublishedContract(t *testing.T) {
 	t.Parallel()
-	_, router := loadContract(t)
+	_, ofGraph := loadContract(t, APIGraph)
+	_, ofDefender := loadContract(t, APIDefender)
 	sent := map[string]bool{}
 	rt := roundTripper(func(r *http.Request) (*http.Response, error) {
+		router := ofGraph
+		if r.URL.Host == "api.securitycenter.microsoft.com" {
+			router = ofDefender
+		}
 		if bad := validateRequest(router, r, sent); bad != nil {
 			t.Errorf("%s %s: %v", r.Method, r.URL, bad)
 		}
-		body := `{"id":"a","targetIncidentId":"1","value":[]}`
+		body := `{"id":"a","targetIncidentId":"1","value":[],"results":[]}`
 		if strings.HasSuffix(r.URL.Path, "$count") {
 			body = "3"
 		}
@@ -57,6 +67,7 @@ func TestEveryRequestTheClientSendsIsInThePublishedContract(t *testing.T) {
 	})
 	c, err := New(Options{Credential: &fixed{}, Transport: rt, Budgets: map[Class]Budget{
 		ClassSecurity: {Requests: 10_000, Per: 1e9, Burst: 1000, Concurrent: 1},
+		ClassDevices:  {Requests: 10_000, Per: 1e9, Burst: 1000, Concurrent: 1},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +86,7 @@ func TestEveryRequestTheClientSendsIsInThePublishedContract(t *testing.T) {
 
 func TestTheContractRefusesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	_, router := loadContract(t)
+	_, router := loadContract(t, APIGraph)
 	for _, body := range []string{`{"status":"newAlert"}`, `{"classification":"TruePositive"}`, `[]`} {
 		r, err := http.NewRequestWithContext(t.Context(), "PATCH", "https://graph.microsoft.com/v1.0/security/alerts_v2/a", strings.NewReader(body))
 		if err != nil {
@@ -139,6 +150,15 @@ func everyCall(t *testing.T, c *Client) []error {
 		note(c.UpdateAlert(ctx, "a", AlertPatch{Classification: &s}))
 		note(c.UpdateIncident(ctx, "1", IncidentPatch{Classification: &s}))
 	}
+	note(c.RunHuntingQuery(ctx, HuntingQuery{Query: "DeviceInfo | take 1"}))
+	note(c.RunHuntingQuery(ctx, HuntingQuery{Query: "DeviceInfo | take 1", Timespan: "P7D"}))
+	errs = append(errs, firstError(c.Machines(ctx, Query{Filter: "healthStatus eq 'Active'"})), firstError(c.MachineActions(ctx, Query{Filter: "status eq 'Pending'", Skip: 3})))
+	note(c.Machine(ctx, machineID))
+	note(c.MachineAction(ctx, "5382f7ea-7557-4ab7-9782-d50480024a4e"))
+	for _, isolation := range IsolationTypes() {
+		note(c.IsolateMachine(ctx, machineID, isolation, text))
+	}
+	note(c.ReleaseMachine(ctx, machineID, text))
 	for alias := range DeterminationAliases() {
 		note(c.UpdateAlert(ctx, "a", AlertPatch{Determination: &alias}))
 	}
@@ -150,9 +170,9 @@ func everyCall(t *testing.T, c *Client) []error {
 
 func TestTheTableNamesTheLeastPermissionsOfTheContract(t *testing.T) {
 	t.Parallel()
-	doc, _ := loadContract(t)
 	replace := strings.NewReplacer("/alerts_v2/{id}", "/alerts_v2/{alert-id}", "/incidents/{id}", "/incidents/{incident-id}")
 	for _, ep := range Endpoints() {
+		doc, _ := loadContract(t, ep.API())
 		item := doc.Paths.Find(replace.Replace(ep.Path))
 		if item == nil || item.GetOperation(ep.Method) == nil {
 			t.Errorf("%s %s is not in the contract", ep.Method, ep.Path)
@@ -176,7 +196,7 @@ func TestTheTableNamesTheLeastPermissionsOfTheContract(t *testing.T) {
 
 func TestTheEnumListsAreThoseOfTheContract(t *testing.T) {
 	t.Parallel()
-	doc, _ := loadContract(t)
+	doc, _ := loadContract(t, APIGraph)
 	for name, ours := range map[string][]string{
 		"alertStatus": AlertStatuses(), "incidentStatus": IncidentStatuses(), "alertSeverity": Severities(),
 		"alertClassification": Classifications(), "alertDetermination": Determinations(), "serviceSource": ServiceSources(),

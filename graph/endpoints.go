@@ -1,10 +1,12 @@
 package graph
 
+import "time"
+
 // Endpoint is one request that the client can send. The table of them is the only place where a
 // path, its permission and its class are written; the reference is generated from it.
 type Endpoint struct {
 	Method     string
-	Path       string // below the version, {id} stands for an id
+	Path       string // below the version of Graph, or below the address of Defender; {id} stands for an id
 	Permission string // the least application permission
 	Class      Class  // whose budget it is charged to
 	Func       string // the function that sends it
@@ -27,6 +29,13 @@ const (
 	opUpdateIncident
 	opCommentIncident
 	opMergeIncidents
+	opRunHunting
+	opListMachines
+	opGetMachine
+	opIsolateMachine
+	opReleaseMachine
+	opListMachineActions
+	opGetMachineAction
 )
 
 // The permissions that the table names.
@@ -36,6 +45,9 @@ const (
 	readIncidents  = "SecurityIncident.Read.All"
 	writeIncidents = "SecurityIncident.ReadWrite.All"
 	manageData     = "SecurityData.Manage.All"
+	readHunting    = "ThreatHunting.Read.All"
+	readMachines   = "Machine.Read.All"
+	isolateMachine = "Machine.Isolate"
 )
 
 // Endpoints lists every request that the client can send, in the order of [operation].
@@ -54,11 +66,37 @@ func Endpoints() []Endpoint {
 		opUpdateIncident:  {"PATCH", "/security/incidents/{id}", writeIncidents, ClassSecurity, "UpdateIncident"},
 		opCommentIncident: {"POST", "/security/incidents/{id}/comments", writeIncidents, ClassSecurity, "CommentIncident"},
 		opMergeIncidents:  {"POST", "/security/incidents/mergeIncidents", manageData, ClassSecurity, "MergeIncidents"},
+
+		opRunHunting: {"POST", "/security/runHuntingQuery", readHunting, ClassHunting, "RunHuntingQuery"},
+
+		opListMachines:       {"GET", "/api/machines", readMachines, ClassDevices, "Machines"},
+		opGetMachine:         {"GET", "/api/machines/{id}", readMachines, ClassDevices, "Machine"},
+		opIsolateMachine:     {"POST", "/api/machines/{id}/isolate", isolateMachine, ClassDevices, "IsolateMachine"},
+		opReleaseMachine:     {"POST", "/api/machines/{id}/unisolate", isolateMachine, ClassDevices, "ReleaseMachine"},
+		opListMachineActions: {"GET", "/api/machineactions", readMachines, ClassDevices, "MachineActions"},
+		opGetMachineAction:   {"GET", "/api/machineactions/{id}", readMachines, ClassDevices, "MachineAction"},
 	}
 }
 
 // endpoint is the row of the operation.
 func (o operation) endpoint() Endpoint { return Endpoints()[o] }
 
-// reads says that a request changes nothing, so that a lost answer leaves nothing unknown.
-func (e Endpoint) reads() bool { return e.Method == "GET" }
+// reads says that a request changes nothing, so that a lost answer leaves nothing unknown. A hunting
+// query is a POST only because it is long.
+func (e Endpoint) reads() bool { return e.Method == "GET" || e.Class == ClassHunting }
+
+// API is the service that answers. The class of devices is Defender for Endpoint's own.
+func (e Endpoint) API() API {
+	if e.Class == ClassDevices {
+		return APIDefender
+	}
+	return APIGraph
+}
+
+// timeout is how long an exchange may take.
+func (e Endpoint) timeout() time.Duration {
+	if e.Class == ClassHunting {
+		return HuntingTimeout
+	}
+	return RequestTimeout
+}

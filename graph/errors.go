@@ -103,9 +103,9 @@ func (e *Error) Error() string {
 func (e *Error) advice() string {
 	switch e.Kind {
 	case CodeForbidden:
-		return fmt.Sprintf("the endpoint needs the application permission %s. Check that it was granted with admin consent "+
+		return fmt.Sprintf("the endpoint needs the application permission %s of %s. Check that it was granted with admin consent "+
 			"and is among the roles of the token (a new grant reaches only a new token, up to an hour later), that the tenant "+
-			"has the Defender licence, and that Defender's own roles (unified RBAC) let this app see the data", e.Permission)
+			"has the Defender licence, and that Defender's own roles (unified RBAC) let this app see the data", e.Permission, e.row().API())
 	case CodeUnauthorized:
 		return "a new token was fetched and refused as well; check that the token's cloud and tenant are those of this address"
 	}

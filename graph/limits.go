@@ -44,6 +44,10 @@ const (
 	MaxBackoff = time.Minute
 	// RequestTimeout is how long one exchange may take, whatever the caller's deadline.
 	RequestTimeout = 2 * time.Minute
+	// HuntingTimeout is the same for a hunting query, which Defender itself stops after three minutes.
+	HuntingTimeout = 190 * time.Second
+	// MaxQueryLength is how many characters a hunting query may have.
+	MaxQueryLength = 64 << 10
 	// MaxClaimsBytes is how large a claims challenge may be.
 	MaxClaimsBytes = 16 << 10
 

@@ -41,7 +41,7 @@ func (c *Client) rows(ctx context.Context, first call) iter.Seq2[json.RawMessage
 			if len(*p.Value) > 0 {
 				repeats = 0 // it goes on: a long listing may meet many empty pages, each a while after the last
 			}
-			next, wrong := c.checkNext(*p.NextLink)
+			next, wrong := checkNext(c.services[q.op.endpoint().API()].base, *p.NextLink)
 			if seen[next] {
 				repeats++
 			}
@@ -64,7 +64,7 @@ func (c *Client) rows(ctx context.Context, first call) iter.Seq2[json.RawMessage
 
 // checkNext refuses a next link that would carry the token elsewhere. Hosts are compared without
 // regard to case: services are known to change it.
-func (c *Client) checkNext(link string) (next, wrong string) {
+func checkNext(base *url.URL, link string) (next, wrong string) {
 	if len(link) > MaxNextLinkBytes {
 		return "", "the next link is longer than 32 KiB"
 	}
@@ -74,7 +74,7 @@ func (c *Client) checkNext(link string) (next, wrong string) {
 		return "", "the next link is not an address"
 	case !strings.EqualFold(u.Scheme, "https"):
 		return "", "the next link is not https; the token is not sent there"
-	case u.User != nil || !strings.EqualFold(hostPort(u), hostPort(c.base)):
+	case u.User != nil || !strings.EqualFold(hostPort(u), hostPort(base)):
 		return "", "the next link leads to another host (" + clean(u.Host, maxShown) + "); the token is not sent there"
 	}
 	u.Fragment, u.RawFragment = "", ""

@@ -119,10 +119,10 @@ func TestANextLinkOfTheLongestLengthIsFollowed(t *testing.T) {
 	}
 	link := "https://GRAPH.microsoft.com:443/v1.0/x?t="
 	link += strings.Repeat("y", MaxNextLinkBytes-len(link))
-	if got, wrong := c.checkNext(link); wrong != "" || !strings.HasSuffix(got, "yyy") {
+	if got, wrong := checkNext(c.services[APIGraph].base, link); wrong != "" || !strings.HasSuffix(got, "yyy") {
 		t.Errorf("refused: %s", wrong)
 	}
-	if _, wrong := c.checkNext(link + "y"); wrong == "" {
+	if _, wrong := checkNext(c.services[APIGraph].base, link+"y"); wrong == "" {
 		t.Error("followed beyond the limit")
 	}
 }

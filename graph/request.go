@@ -13,9 +13,6 @@ import (
 	"time"
 )
 
-// version is the part of the API that everything here belongs to.
-const version = "/v1.0"
-
 // call is one request, ready to be sent.
 type call struct {
 	op   operation
@@ -34,7 +31,11 @@ func (c *Client) newCall(op operation, id string, query string, body any) (call,
 		}
 		path = strings.Replace(path, "{id}", url.PathEscape(id), 1)
 	}
-	out := call{op: op, url: c.base.String() + version + path}
+	s := c.services[ep.API()]
+	if s == nil {
+		return call{}, c.invalid(op, "there is no address of Defender for Endpoint: the cloud has none, or the address of Graph was changed and this one was not")
+	}
+	out := call{op: op, url: s.base.String() + s.version + path}
 	if query != "" {
 		out.url += "?" + query
 	}
@@ -103,7 +104,7 @@ func (c *Client) attempt(ctx context.Context, q call, fresh bool, claims string)
 		Tenant: c.tenant, Method: ep.Method, Endpoint: ep.Path,
 		ClientRequestID: requestID(ctx, q.n), read: ep.reads(),
 	}
-	token, err := c.tokens.get(ctx, fresh, claims)
+	token, err := c.services[ep.API()].tokens.get(ctx, fresh, claims)
 	if err != nil {
 		return nil, "", e.fromToken(ctx, err)
 	}
@@ -137,7 +138,7 @@ func (c *Client) attempt(ctx context.Context, q call, fresh bool, claims string)
 
 // send does the exchange itself. The error it is given holds what is known beforehand.
 func (c *Client) send(ctx context.Context, q call, token string, e *Error) ([]byte, http.Header, *Error) {
-	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, q.op.endpoint().timeout())
 	defer cancel()
 	watch := &watch{}
 	req, err := http.NewRequestWithContext(watch.follow(ctx), e.Method, q.url, bodyReader(q.body))
@@ -182,7 +183,7 @@ func setHeaders(req *http.Request, q call, token, id string) {
 	case opCountAlerts, opCountIncidents:
 		h.Set("Accept", "text/plain")
 	}
-	if req.Method == http.MethodGet {
+	if req.Method == http.MethodGet && q.op.endpoint().API() == APIGraph {
 		h.Set("Prefer", "include-unknown-enum-members")
 	}
 	if q.body != nil {
@@ -213,7 +214,7 @@ func (e *Error) fromStatus(resp *http.Response, token string) *Error {
 	e.RetryAfter, _ = retryAfter(resp.Header, time.Now())
 	switch {
 	case resp.StatusCode == http.StatusForbidden:
-		e.Permission = e.permission()
+		e.Permission = e.row().Permission
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		e.Message = "the answer is a redirect, which is not followed: the token must not go elsewhere; check the base URL"
 	case resp.StatusCode < 200:
@@ -222,14 +223,14 @@ func (e *Error) fromStatus(resp *http.Response, token string) *Error {
 	return e
 }
 
-// permission looks up what the endpoint needs.
-func (e *Error) permission() string {
+// row finds the endpoint in the table.
+func (e *Error) row() Endpoint {
 	for _, ep := range Endpoints() {
 		if ep.Method == e.Method && ep.Path == e.Endpoint {
-			return ep.Permission
+			return ep
 		}
 	}
-	return ""
+	return Endpoint{}
 }
 
 // fromHeld is a request that was kept back.

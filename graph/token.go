@@ -86,10 +86,10 @@ type Grant struct {
 // Allows says that a role was granted.
 func (g Grant) Allows(permission string) bool { return slices.Contains(g.Roles, permission) }
 
-// RefreshToken fetches a new token and tells what it grants. A role that an administrator gave a
+// RefreshToken fetches a new token for Graph and tells what it grants. A role that an administrator gave a
 // minute ago reaches only a new token, so this is what a self-test calls.
 func (c *Client) RefreshToken(ctx context.Context) (Grant, error) {
-	token, err := c.tokens.get(ctx, true, "")
+	token, err := c.services[APIGraph].tokens.get(ctx, true, "")
 	if err != nil {
 		e := &Error{Tenant: c.tenant, read: true}
 		return Grant{}, e.fromToken(ctx, err)

@@ -1,0 +1,53 @@
+package graph
+
+import "net/url"
+
+// API is a service that the client speaks to. Each has an address, and wants tokens made for it
+// alone: one for Graph is refused by Defender, and the other way round.
+type API int
+
+// The services.
+const (
+	APIGraph    API = iota
+	APIDefender     // Defender for Endpoint: machines and what is done to them
+	apis
+)
+
+// String is the service's name.
+func (a API) String() string {
+	return [apis]string{"Microsoft Graph", "WindowsDefenderATP"}[a]
+}
+
+// service is where an API answers and with which tokens.
+type service struct {
+	base    *url.URL
+	version string // between the address and the paths of the table
+	tokens  *tokens
+}
+
+// services are the APIs that the options lead to. A token is always asked for the cloud's own
+// resource, even when the requests go to another address.
+func (o Options) services() (all [apis]*service, err error) {
+	graph, defender := o.BaseURL, o.DefenderURL
+	if graph == "" {
+		graph = o.Cloud.Graph
+		if defender == "" {
+			defender = o.Cloud.Defender
+		}
+	}
+	if all[APIGraph], err = newService(o, graph, "/v1.0", o.Cloud.Graph); err != nil {
+		return all, err
+	}
+	if defender != "" && o.Cloud.Defender != "" {
+		all[APIDefender], err = newService(o, defender, "", o.Cloud.Defender)
+	}
+	return all, err
+}
+
+func newService(o Options, base, version, resource string) (*service, error) {
+	u, err := parseBase(base)
+	if err != nil {
+		return nil, err
+	}
+	return &service{base: u, version: version, tokens: newTokens(o.Credential, resource+"/.default")}, nil
+}
