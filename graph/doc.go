@@ -1,5 +1,7 @@
 // Package graph speaks the endpoints of the Microsoft Graph security API that playbookd uses:
-// it reads, updates, comments, moves and merges alerts (alerts_v2) and incidents.
+// it reads, updates, comments, moves and merges alerts (alerts_v2) and incidents, and runs hunting
+// queries. Machines are isolated and released through the API of Defender for Endpoint, which is
+// another host with tokens of its own and the same manners: the client speaks both ([API]).
 //
 // It is a small REST client on net/http, not the generated SDK: that way it alone decides when
 // a request is sent, what is known about a request that failed, and what leaves the process.
@@ -14,7 +16,7 @@
 // Every failure is an [Error]. It says whether another attempt may help, after how long, and
 // whether the request may have taken effect although no good answer came ([Error.Fault]).
 //
-// The token goes to the configured host over https and nowhere else: redirects are not followed,
+// A token goes to the configured host that it was made for, over https, and nowhere else: redirects are not followed,
 // and a next link to another host is refused. Tokens and secrets appear in no error, log or URL.
 //
 // Graph's limits are kept before Graph has to enforce them: one budget for each tenant and class

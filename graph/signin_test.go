@@ -75,12 +75,61 @@ func (s tenant) client(t *testing.T, o graph.CredentialOptions) *graph.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := graph.New(graph.Options{Tenant: "contoso", BaseURL: s.url, Credential: cred, Transport: s.http.Transport})
+	c, err := graph.New(graph.Options{Tenant: "contoso", BaseURL: s.url, DefenderURL: s.url, Credential: cred, Transport: s.http.Transport})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
+}
+
+// The simulator refuses a token of the one service at the other, as both do in life.
+func TestAnAppHuntsAndIsolatesWithATokenForEach(t *testing.T) {
+	t.Parallel()
+	s := simulated(t, simulator.Options{PageSize: 2, TokenLifetime: 24 * time.Hour, Hunting: simulator.Hunting{
+		Answers: []simulator.HuntingAnswer{{Query: "DeviceInfo", Rows: []simulator.Document{{"DeviceName": "ws-1"}}}}}})
+	c := s.client(t, s.bySecret())
+	found, err := c.RunHuntingQuery(t.Context(), graph.HuntingQuery{Query: "DeviceInfo | take 1", Timespan: "P7D"})
+	if err != nil || len(found.Rows) != 1 || string(found.Rows[0]) != `{"DeviceName":"ws-1"}` {
+		t.Fatalf("found %s, %v", found.Rows, err)
+	}
+	var machines []graph.Machine
+	for m, err := range c.Machines(t.Context(), graph.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		machines = append(machines, m)
+	}
+	if len(machines) < 5 {
+		t.Fatalf("%d machines on pages of two", len(machines))
+	}
+	id := machines[4].ID
+	begun, err := c.IsolateMachine(t.Context(), id, "Full", "contain it")
+	if err != nil || begun.Ended() || begun.Type != graph.MachineIsolate || begun.Scope != "Full" || begun.RequestorComment != "contain it" {
+		t.Fatalf("begun %+v, %v", begun, err)
+	}
+	_, err = c.IsolateMachine(t.Context(), id, "Full", "again")
+	if e, ok := errors.AsType[*graph.Error](err); !ok || e.Kind != graph.CodeInvalid || e.Code != "ActiveRequestAlreadyExists" || e.Unknown() {
+		t.Errorf("a second isolation while the first is under way: %v", err)
+	}
+	s.SetClock(time.Hour)
+	done, err := c.MachineAction(t.Context(), begun.ID)
+	if err != nil || !done.Succeeded() || s.Isolation(id) != "Full" {
+		t.Errorf("in the end it is %+v, %v", done, err)
+	}
+	if _, err := c.ReleaseMachine(t.Context(), id, "clean"); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for a, err := range c.MachineActions(t.Context(), graph.Query{Filter: "machineId eq " + graph.Literal(id)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, a.Type)
+	}
+	if strings.Join(kinds, " ") != "Unisolate Isolate" {
+		t.Errorf("machine actions %v", kinds)
+	}
 }
 
 func TestAnAppSignsInWithASecretAndReadsEveryAlertOnce(t *testing.T) {

@@ -72,9 +72,12 @@ func (s *Server) AddLate(a Arrival, docs ...Document) error {
 		if err != nil {
 			return fmt.Errorf("document %d: %w", i+1, err)
 		}
-		if kind == "alert" {
+		switch kind {
+		case "alert":
 			sorted.Alerts = append(sorted.Alerts, own)
-		} else {
+		case "machine":
+			sorted.Machines = append(sorted.Machines, own)
+		default:
 			sorted.Incidents = append(sorted.Incidents, own)
 		}
 	}
@@ -83,6 +86,9 @@ func (s *Server) AddLate(a Arrival, docs ...Document) error {
 	now := s.now()
 	s.store.settle(now)
 	at := now.Add(a.Visible)
+	for _, doc := range sorted.Machines {
+		s.putMachine(doc)
+	}
 	for _, doc := range sorted.Incidents {
 		if old := s.store.incidents[doc.text("id")]; old != nil {
 			s.other(old, byLoader, nil)
@@ -119,6 +125,13 @@ type arrival struct{ visible, evidence time.Time }
 // appears with the first of its alerts.
 func (s *Server) fill(docs Documents, generated bool) error {
 	now := s.now()
+	for i, doc := range docs.Machines {
+		own, err := ownCopy(doc)
+		if err != nil {
+			return fmt.Errorf("machine %d: %w", i+1, err)
+		}
+		s.putMachine(own)
+	}
 	alerts, arrivals := make([]Document, len(docs.Alerts)), make([]arrival, len(docs.Alerts))
 	first := map[string]time.Time{}
 	for i, doc := range docs.Alerts {
@@ -165,6 +178,9 @@ func (s *Server) delays(id string) (visible, evidence time.Duration) {
 // there is none, and notices alerts that join it later.
 func (s *Server) arrive(doc Document, at arrival, now time.Time) {
 	e := s.store.put(s.store.alerts, doc, at.visible)
+	if evidence, ok := doc["evidence"].([]any); ok {
+		s.enrol(evidence)
+	}
 	if full, ok := doc["evidence"].([]any); ok && len(full) > 0 && at.evidence.After(at.visible) && at.evidence.After(now) {
 		doc["evidence"] = []any{}
 		s.store.schedule(later{due: at.evidence, entry: e, fields: Document{"evidence": full}})

@@ -12,11 +12,6 @@ import (
 	"time"
 )
 
-// otherResources are APIs the authority knows besides Graph. Their tokens are issued, and refused by Graph.
-func otherResources() []string {
-	return []string{"https://api.securitycenter.microsoft.com", "https://api.security.microsoft.com"}
-}
-
 // aad makes a token error by its AADSTS number.
 func aad(number int, format string, args ...any) *apiError {
 	status, code := http.StatusBadRequest, "invalid_request"
@@ -141,7 +136,7 @@ func (x *exchange) resource(scope string) (string, error) {
 	switch {
 	case resource == "":
 		return "", aad(70011, "The provided value for the input parameter 'scope' is not valid. The scope %s is not valid.", scope)
-	case !x.isGraph(resource) && !slices.Contains(otherResources(), resource):
+	case !x.isGraph(resource) && !isDefender(resource):
 		return "", aad(500011, "The resource principal named %s was not found in the tenant.", resource)
 	}
 	return resource, nil
@@ -173,6 +168,7 @@ func (x *exchange) issue(c Client, resource string) (reply, error) {
 	if roles == nil {
 		roles = x.s.opts.Roles
 	}
+	roles = x.s.rolesFor(resource, roles)
 	token, err := x.s.sign(claims{
 		Audience: resource, Issuer: x.issuer("/v2.0"), Subject: c.ID, Tenant: x.s.opts.Tenant, App: c.ID, Roles: roles,
 		IssuedAt: x.now.Unix(), NotBefore: x.now.Unix(), Expires: x.now.Add(x.s.opts.TokenLifetime).Unix(), ID: x.s.uuid(), Version: "1.0",

@@ -1,5 +1,7 @@
-// Package simulator is a small Microsoft Graph: the alerts and incidents of Graph security, and the Entra
-// authority that issues the tokens to reach them, served over real HTTPS or in process.
+// Package simulator is a small Microsoft Graph: the alerts and incidents of Graph security and its advanced
+// hunting, beside it the machines of Defender for Endpoint, and the Entra authority that issues the tokens to reach
+// them, served over real HTTPS or in process. In life these are three hosts; here they are three surfaces of one,
+// told apart by their paths, each with tokens and errors of its own.
 //
 // It exists so that a playbook can be tried, a daemon tested and a failure rehearsed without a tenant. The
 // promises it makes to its callers:

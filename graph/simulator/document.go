@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Document is an alert or incident as JSON. Numbers are json.Number, so that a document is served with the
+// Document is an alert, an incident or a machine as JSON. Numbers are json.Number, so that a document is served with the
 // digits it came with.
 type Document map[string]any
 
@@ -18,6 +18,8 @@ type Document map[string]any
 type Documents struct {
 	Alerts    []Document
 	Incidents []Document
+	// Machines are those of Defender for Endpoint, beside the devices that the evidence of alerts names.
+	Machines []Document
 }
 
 // wireTime is the form of timestamps on the wire: UTC, seven fraction digits.

@@ -17,6 +17,8 @@ const (
 	OpIncidentUpdate  = "incident.update"
 	OpIncidentComment = "incident.comment"
 	OpIncidentMerge   = "incident.merge"
+	OpDeviceIsolate   = "device.isolate"
+	OpDeviceRelease   = "device.release"
 )
 
 // Effect is one change asked for through the API and performed, whether or not its answer arrived.
@@ -30,7 +32,7 @@ type Effect struct {
 	Method          string            `json:"method"`
 	Path            string            `json:"path"` // without the version prefix
 	Op              string            `json:"op"`
-	Object          string            `json:"object"` // "alerts/ID" or "incidents/ID"
+	Object          string            `json:"object"` // "alerts/ID", "incidents/ID" or "machines/ID"
 	Body            json.RawMessage   `json:"body"`
 	Changed         map[string]Change `json:"changed"`          // by field; other objects' fields as "alerts/ID.field"
 	Answer          map[string]any    `json:"answer,omitempty"` // what the caller can only know from the answer

@@ -70,7 +70,7 @@ func (x *exchange) commonHeaders(rep reply) reply {
 	}
 	rep.header.Set("Date", x.now.UTC().Format(http.TimeFormat))
 	rep.header.Set("Cache-Control", "no-store")
-	if !x.graph {
+	if x.surface == authoritySurface {
 		rep.header.Set("x-ms-request-id", x.requestID)
 		return rep
 	}

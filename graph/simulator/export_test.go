@@ -15,7 +15,8 @@ type Table struct {
 
 func Tables() map[string]Table {
 	out := map[string]Table{}
-	for kind, res := range map[string]*resource{"alert": alertResource(), "incident": incidentResource()} {
+	for kind, res := range map[string]*resource{"alert": alertResource(), "incident": incidentResource(),
+		"machine": machineResource(), "machineAction": machineActionResource()} {
 		table := Table{Segment: res.segment, Properties: map[string][]string{}}
 		for _, name := range slices.Sorted(maps.Keys(res.properties)) {
 			table.Properties[name] = res.properties[name].members
@@ -61,4 +62,8 @@ const (
 	MaxFaultDelay  = maxFaultDelay
 	MaxBodyBytes   = maxBodyBytes
 	MaxCorrelated  = maxCorrelated
+
+	MaxHuntingBytes = maxHuntingBytes
+	MaxHuntingRows  = maxHuntingRows
+	MaxAnswers      = maxAnswers
 )

@@ -2,6 +2,7 @@ package simulator_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,14 +20,29 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 )
 
-// spec is the public description of Graph security, read once for all tests.
-var spec = sync.OnceValues(func() (*openapi3.T, error) {
-	return openapi3.NewLoader().LoadFromFile("../../testdata/graph/openapi-security.json")
-})
+// spec and defenderSpec are the public descriptions of Graph security and of Defender for Endpoint, read once for
+// all tests.
+var (
+	spec         = reading("openapi-security.json")
+	defenderSpec = reading("openapi-mde.json")
+)
 
-func loadSpec(t *testing.T) *openapi3.T {
+func reading(name string) func() (*openapi3.T, error) {
+	return sync.OnceValues(func() (*openapi3.T, error) {
+		return openapi3.NewLoader().LoadFromFile("../../testdata/graph/" + name)
+	})
+}
+
+func loadSpec(t *testing.T) *openapi3.T { return loadSpecOf(t, "/security") }
+
+// loadSpecOf is the description that a path belongs to.
+func loadSpecOf(t *testing.T, path string) *openapi3.T {
 	t.Helper()
-	doc, err := spec()
+	load := spec
+	if strings.HasPrefix(strings.ToLower(path), "/api/") {
+		load = defenderSpec
+	}
+	doc, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +56,8 @@ type tenant struct {
 	base  string
 	http  *http.Client
 	token string
+
+	defenderToken string // for /api, got when it is needed first
 }
 
 type answer struct {
@@ -68,7 +86,7 @@ func open(t *testing.T, o simulator.Options) *tenant {
 		}
 	})
 	tn := &tenant{Server: s, t: t, base: l.URL, http: client}
-	tn.token = tn.mustToken()
+	tn.token = tn.mustToken("https://graph.microsoft.com")
 	return tn
 }
 
@@ -80,7 +98,7 @@ func inProcess(t *testing.T, o simulator.Options) *tenant {
 		t.Fatal(err)
 	}
 	tn := &tenant{Server: s, t: t, base: "https://graph.microsoft.com", http: &http.Client{Transport: s.Transport()}}
-	tn.token = tn.mustToken()
+	tn.token = tn.mustToken("https://graph.microsoft.com")
 	return tn
 }
 
@@ -108,9 +126,19 @@ func (tn *tenant) askTokenOf(tenantID string, form url.Values) answer {
 	return a
 }
 
-func (tn *tenant) mustToken() string {
+func (tn *tenant) tokenOfDefender() string {
 	tn.t.Helper()
-	a := tn.askToken(secretForm())
+	if tn.defenderToken == "" {
+		tn.defenderToken = tn.mustToken("https://api.securitycenter.microsoft.com")
+	}
+	return tn.defenderToken
+}
+
+func (tn *tenant) mustToken(resource string) string {
+	tn.t.Helper()
+	form := secretForm()
+	form.Set("scope", resource+"/.default")
+	a := tn.askToken(form)
 	token, _ := a.body["access_token"].(string)
 	if a.status != 200 || token == "" {
 		tn.t.Fatalf("no token: %d %s", a.status, a.text)
@@ -139,7 +167,7 @@ func (tn *tenant) send(req *http.Request) (answer, error) {
 	return a, nil
 }
 
-// request builds a Graph request; path may be relative to the version root or a whole next link.
+// request builds a request to Graph, or to Defender below /api; path may be relative or a whole next link.
 func (tn *tenant) request(method, path string, body any, header ...string) *http.Request {
 	tn.t.Helper()
 	var reader io.Reader
@@ -154,14 +182,21 @@ func (tn *tenant) request(method, path string, body any, header ...string) *http
 		}
 		reader = bytes.NewReader(data)
 	}
-	if !strings.HasPrefix(path, "https://") {
+	token := tn.token
+	switch {
+	case strings.HasPrefix(path, "/api/"):
+		path = tn.base + path
+	case !strings.HasPrefix(path, "https://"):
 		path = tn.base + "/v1.0" + path
+	}
+	if strings.HasPrefix(path, tn.base+"/api/") {
+		token = tn.tokenOfDefender()
 	}
 	req, err := http.NewRequestWithContext(tn.t.Context(), method, path, reader)
 	if err != nil {
 		tn.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+tn.token)
+	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Prefer", "include-unknown-enum-members")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -200,7 +235,7 @@ func (tn *tenant) want(status int, method, path string, body any, header ...stri
 // validate checks an answer against the operation the request belongs to.
 func validate(t *testing.T, req *http.Request, a answer) {
 	t.Helper()
-	if err := breaks(loadSpec(t), req, a); err != nil {
+	if err := breaks(loadSpecOf(t, req.URL.Path), req, a); err != nil {
 		t.Errorf("%s %s: answer breaks the schema: %.1500s", req.Method, req.URL.Path, err)
 	}
 }
@@ -302,4 +337,15 @@ func someAlerts(n int) simulator.Documents {
 		})
 	}
 	return docs
+}
+
+// claimsOf is what a token says, as JSON.
+func claimsOf(t *testing.T, token string) string {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	data, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

@@ -49,7 +49,7 @@ func (x *exchange) options(res *resource, documented, tolerated []string) (listO
 func (x *exchange) option(res *resource, o *listOptions, name, value string) (err error) {
 	switch name {
 	case "$top":
-		limit := orDefault(x.s.opts.Behaviour.MaxTop, MaxTop)
+		limit := orDefault(res.maxTop, orDefault(x.s.opts.Behaviour.MaxTop, MaxTop))
 		if o.top, err = natural(name, value); err == nil && o.top > limit {
 			if x.s.opts.Mode == Strict {
 				return refuse(http.StatusBadRequest, "The limit of '%d' for Top query has been exceeded.", limit)
@@ -127,7 +127,7 @@ func (x *exchange) page(res *resource, rows []*entry, context string, documented
 	}
 	more := len(rows) > size && size > 0
 	rows = rows[:min(size, len(rows))]
-	if more {
+	if more = more && (o.top < 0 || !res.topEnds); more {
 		rows = rows[:x.shorten(len(rows))]
 	}
 	body := map[string]any{"@odata.context": x.base() + "/$metadata#" + context}
@@ -181,8 +181,13 @@ func (x *exchange) shorten(length int) int {
 	return length
 }
 
-// base is the version root as the caller sees it.
-func (x *exchange) base() string { return "https://" + x.r.Host + versionPrefix }
+// base is the root of the surface as the caller sees it.
+func (x *exchange) base() string {
+	if x.surface == defenderSurface {
+		return "https://" + x.r.Host + strings.TrimSuffix(defenderPrefix, "/")
+	}
+	return "https://" + x.r.Host + versionPrefix
+}
 
 // next is the address of the following page: the caller's own options with another $skip.
 func (x *exchange) next(skip int) string {

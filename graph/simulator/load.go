@@ -27,7 +27,7 @@ const (
 	MaxExportDocuments = 200_000
 )
 
-// Load reads an export of Graph: list answers (objects with "value"), arrays, single objects or JSON lines, and
+// Load reads an export of Graph, or of the machines of Defender for Endpoint: list answers (objects with "value"), arrays, single objects or JSON lines, and
 // any sequence of these. Alerts are told from incidents by @odata.type, by their properties, or by the
 // @odata.context around them. Alerts inside an incident ($expand=alerts) are taken out of it. A document that
 // occurs twice is kept as it was last.
@@ -45,7 +45,7 @@ func load(r io.Reader, limits loadLimits) (Documents, error) {
 		return Documents{}, errors.New("the export is UTF-16: save it as UTF-8 (in PowerShell: Out-File -Encoding utf8)")
 	}
 	data = bytes.TrimPrefix(data, []byte{0xef, 0xbb, 0xbf})
-	l := loader{data: data, limits: limits, alertAt: map[string]int{}, incidentAt: map[string]int{}}
+	l := loader{data: data, limits: limits, alertAt: map[string]int{}, incidentAt: map[string]int{}, machineAt: map[string]int{}}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	for {
@@ -63,11 +63,14 @@ func load(r io.Reader, limits loadLimits) (Documents, error) {
 			return Documents{}, fmt.Errorf("line %d (offset %d): %w", lineAt(data, start), start, err)
 		}
 	}
-	if len(l.out.Alerts)+len(l.out.Incidents) == 0 && !l.lists {
+	if l.out.count() == 0 && !l.lists {
 		return Documents{}, errors.New("the export is empty: it should hold what GET /security/alerts_v2 or /security/incidents answers")
 	}
 	return l.out, nil
 }
+
+// count is how many documents there are.
+func (d Documents) count() int { return len(d.Alerts) + len(d.Incidents) + len(d.Machines) }
 
 // loader collects documents.
 type loader struct {
@@ -75,6 +78,7 @@ type loader struct {
 	limits              loadLimits
 	out                 Documents
 	alertAt, incidentAt map[string]int
+	machineAt           map[string]int
 	lists               bool // a list was seen, though it may have been empty
 }
 
@@ -123,11 +127,15 @@ func (l *loader) document(doc Document, context, where string) error {
 	if err := checkDocument(doc); err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	if len(l.out.Alerts)+len(l.out.Incidents) >= l.limits.documents {
+	if l.out.count() >= l.limits.documents {
 		return fmt.Errorf("%s: more than %d documents: export a shorter period", where, l.limits.documents)
 	}
-	if kind == "alert" {
+	switch kind {
+	case "alert":
 		l.out.Alerts = keep(l.out.Alerts, l.alertAt, doc)
+		return nil
+	case "machine":
+		l.out.Machines = keep(l.out.Machines, l.machineAt, doc)
 		return nil
 	}
 	alerts, _ := doc["alerts"].([]any)
@@ -157,7 +165,7 @@ func keep(list []Document, at map[string]int, doc Document) []Document {
 	return append(list, doc)
 }
 
-// kindOf tells an alert from an incident: by its type, by its properties, by the list it came in.
+// kindOf tells an alert from an incident, and both from a machine: by its type, by its properties, by the list it came in.
 func kindOf(doc Document, context string) (string, error) {
 	switch trimType(doc.text("@odata.type")) {
 	case "alert":
@@ -180,6 +188,8 @@ func kindOf(doc Document, context string) (string, error) {
 		return "", errors.New("property names begin with capitals, as PowerShell objects have them: export the answer of Graph itself (Invoke-MgGraphRequest -OutputType Json)")
 	case has("vendorInformation", "azureTenantId"):
 		return "", errors.New("this is a legacy alert (or secure score): export from /security/alerts_v2")
+	case has("computerDnsName") && !has("requestor") || strings.HasSuffix(context, "$metadata#Machines"):
+		return "machine", nil
 	case has("title", "serviceSource", "evidence", "alertWebUrl", "providerAlertId"):
 		return "alert", nil
 	case has("displayName", "customTags", "redirectIncidentId", "lastModifiedBy"):

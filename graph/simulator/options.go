@@ -70,6 +70,8 @@ type Options struct {
 	Ahead     time.Duration // and over this long after it: they appear as time passes
 	Documents Documents
 	Late      Late
+	Hunting   Hunting
+	Devices   Devices
 
 	Mode      Mode
 	PageSize  int // rows of a page when $top is absent
@@ -84,7 +86,8 @@ type Options struct {
 	Roles         []string // application roles in tokens; nil: all that the routes ask for
 	TokenLifetime time.Duration
 
-	// ThrottlePerMinute answers 429 beyond that many Graph calls of one tenant in a minute; zero: never.
+	// ThrottlePerMinute answers 429 beyond that many calls of one tenant to Graph, or to Defender, in a minute;
+	// zero: never.
 	ThrottlePerMinute int
 	// Effects receives one JSON line for each effect, written (and flushed, where the writer can) before the
 	// answer leaves.
@@ -112,8 +115,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ThrottlePerMinute < 0 {
 		return o, errors.New("throttle per minute is negative: use 0 for no throttling")
 	}
-	if err := o.Behaviour.check(); err != nil {
-		return o, err
+	for _, part := range []interface{ check() error }{o.Behaviour, o.Hunting, o.Devices} {
+		if err := part.check(); err != nil {
+			return o, err
+		}
 	}
 	for i := range o.Faults {
 		if err := o.Faults[i].check(); err != nil {
@@ -121,6 +126,8 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	o.PageSize = orDefault(o.PageSize, DefaultPageSize)
+	o.Devices.Pending = orDefault(o.Devices.Pending, DefaultPending)
+	o.Devices.Running = orDefault(o.Devices.Running, DefaultRunning)
 	o.TokenLifetime = orDefault(o.TokenLifetime, DefaultTokenLifetime)
 	o.Span = orDefault(o.Span, DefaultSpan)
 	o.Tenant = orDefault(o.Tenant, DefaultTenant)

@@ -36,6 +36,8 @@ type resource struct {
 	properties map[string]property
 	documented []string // query options of the list
 	expandable bool     // $expand=alerts
+	maxTop     int      // the largest page; 0: that of Graph
+	topEnds    bool     // a list that was asked for with $top names no next page
 }
 
 // Enum members, as the schema lists them; the gated ones come last (see gated).

@@ -19,7 +19,7 @@ type route struct {
 	handle func(*exchange) (reply, error)
 }
 
-// routes is the Graph surface. Where a fixed and a captured segment compete, the earlier row wins.
+// routes is the surfaces of Graph and, below /api, of Defender. Where a fixed and a captured segment compete, the earlier row wins.
 func routes() []route {
 	var (
 		readAlerts     = []string{"SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"}
@@ -27,6 +27,9 @@ func routes() []route {
 		readIncidents  = []string{"SecurityIncident.Read.All", "SecurityIncident.ReadWrite.All"}
 		writeIncidents = []string{"SecurityIncident.ReadWrite.All"}
 		manage         = []string{"SecurityData.Manage.All"}
+		hunt           = []string{"ThreatHunting.Read.All"}
+		readMachines   = []string{"Machine.Read.All", "Machine.ReadWrite.All"}
+		isolate        = []string{"Machine.Isolate"}
 	)
 	return []route{
 		{"GET", "/security/alerts_v2", readAlerts, listAlerts},
@@ -45,6 +48,16 @@ func routes() []route {
 		{"PATCH", "/security/incidents/{}", writeIncidents, updateIncident},
 		{"GET", "/security/incidents/{}/alerts", readIncidents, listIncidentAlerts},
 		{"POST", "/security/incidents/{}/comments", writeIncidents, commentIncident},
+
+		{"POST", "/security/runHuntingQuery", hunt, runHuntingQuery},
+		{"POST", "/security/microsoft.graph.security.runHuntingQuery", hunt, runHuntingQuery},
+
+		{"GET", "/api/machines", readMachines, listMachines},
+		{"GET", "/api/machines/{}", readMachines, getMachine},
+		{"POST", "/api/machines/{}/isolate", isolate, isolateMachine},
+		{"POST", "/api/machines/{}/unisolate", isolate, releaseMachine},
+		{"GET", "/api/machineactions", readMachines, listMachineActions},
+		{"GET", "/api/machineactions/{}", readMachines, getMachineAction},
 	}
 }
 
@@ -80,7 +93,7 @@ func (r route) match(segments []string) ([]string, bool) {
 // dispatch finds the handler. The order of the checks is the order in which the service refuses: who are you,
 // not so often, what do you want, may you, and in which form.
 func (x *exchange) dispatch() (reply, error) {
-	if !x.graph {
+	if x.surface == authoritySurface {
 		return x.authority()
 	}
 	if err := x.authenticate(); err != nil {
@@ -129,7 +142,7 @@ func (x *exchange) find() (route, error) {
 	var allowed []string
 	for _, r := range x.s.routes {
 		params, ok := r.match(segments)
-		if !ok {
+		if !ok || r.surface() != x.surface {
 			continue
 		}
 		if r.method == x.r.Method {
@@ -137,6 +150,9 @@ func (x *exchange) find() (route, error) {
 			return r, nil
 		}
 		allowed = append(allowed, r.method)
+	}
+	if allowed == nil && x.surface == defenderSurface {
+		return route{}, refuse(http.StatusNotFound, "No HTTP resource was found that matches the request URI.")
 	}
 	if allowed == nil {
 		return route{}, refuse(http.StatusBadRequest, "Resource not found for the segment '%s'.", segments[len(segments)-1])

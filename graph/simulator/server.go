@@ -30,6 +30,8 @@ type Server struct {
 	routes            []route
 	alerts, incidents *resource
 
+	machines, machineActions *resource
+
 	clock     atomic.Int64 // how far the service's clock is ahead of ours, in nanoseconds
 	mu        sync.Mutex   // guards what follows
 	store     *store
@@ -64,6 +66,7 @@ func New(options Options) (*Server, error) {
 		opts: o, key: make([]byte, 32), store: newStore(), effects: effectLog{out: o.Effects},
 		ids:    mathrand.New(mathrand.NewPCG(uint64(o.Seed), 0x1d5)),
 		routes: routes(), alerts: alertResource(), incidents: incidentResource(),
+		machines: machineResource(), machineActions: machineActionResource(),
 		jtis: map[string]time.Time{}, windows: map[string]*window{},
 	}
 	if _, err := rand.Read(s.key); err != nil {
@@ -76,6 +79,7 @@ func New(options Options) (*Server, error) {
 	scheduled := false
 	if len(docs.Alerts)+len(docs.Incidents) == 0 && o.Alerts > 0 {
 		docs, scheduled = Generate(Generation{Seed: o.Seed, Start: o.Start, Alerts: o.Alerts, Span: o.Span, Ahead: o.Ahead, Tenant: o.Tenant}), true
+		docs.Machines = o.Documents.Machines
 	}
 	if err := s.fill(docs, scheduled); err != nil {
 		return nil, fmt.Errorf("simulator documents: %w", err)
@@ -120,8 +124,8 @@ type exchange struct {
 	r                          *http.Request
 	now                        time.Time
 	requestID, clientRequestID string
+	surface                    surface
 	path                       string // decoded, without the version prefix on the Graph surface
-	graph                      bool   // Graph surface, not the authority
 	query                      url.Values
 	params                     []string // captured path segments
 	body                       []byte
@@ -175,12 +179,8 @@ func (s *Server) serve(r *http.Request) (rep reply, dropped bool) {
 func (s *Server) begin(r *http.Request) (*exchange, *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := &exchange{s: s, r: r, now: s.now(), requestID: s.uuid(), path: r.URL.Path}
-	if rest, ok := cutPrefixFold(r.URL.Path, versionPrefix); ok {
-		x.graph, x.path = true, rest
-	} else if _, beta := cutPrefixFold(r.URL.Path, "/beta/"); beta {
-		x.graph = true // no such version here, but the refusal has the shape of Graph
-	}
+	x := &exchange{s: s, r: r, now: s.now(), requestID: s.uuid()}
+	x.surface, x.path = surfaceOf(r.URL.Path)
 	x.clientRequestID = r.Header.Get("client-request-id")
 	if x.clientRequestID == "" || len(x.clientRequestID) > maxClientReqID {
 		x.clientRequestID = x.requestID
@@ -238,10 +238,13 @@ func (x *exchange) failed(err error) reply {
 		x.s.opts.Logger.Error("request failed", "path", x.path, "request_id", x.requestID, "err", err)
 		api = refuse(http.StatusInternalServerError, "An internal error occurred.")
 	}
-	if !x.graph {
-		return x.tokenError(api)
+	switch x.surface {
+	case graphSurface:
+		return x.graphError(api)
+	case defenderSurface:
+		return x.defenderError(api)
 	}
-	return x.graphError(api)
+	return x.tokenError(api)
 }
 
 // faulted is the answer a fault asks for.

@@ -14,7 +14,11 @@ type entry struct {
 	seq       int       // order of arrival, the last resort of sorting
 	visibleAt time.Time // zero: at once
 	created   stamp     // the document's createdDateTime, which every list is ordered by
+	times     timeFields
 }
+
+// timeFields are the names that a document has for when it was made and when it changed; empty: those of Graph.
+type timeFields struct{ created, updated string }
 
 // stamp is a time with the text that it was read from: reading it again for every page of a list of
 // 100,000 costs more than all else.
@@ -25,8 +29,9 @@ type stamp struct {
 
 // createdAt is when the document says that it was created.
 func (e *entry) createdAt() time.Time {
-	if text := e.doc.text("createdDateTime"); text != e.created.text {
-		e.created = stamp{text, e.doc.at("createdDateTime")}
+	name := orDefault(e.times.created, "createdDateTime")
+	if text := e.doc.text(name); text != e.created.text {
+		e.created = stamp{text, e.doc.at(name)}
 	}
 	return e.created.at
 }
@@ -42,13 +47,16 @@ type later struct {
 // never changed in place, so a shallow copy of a field stays true.
 type store struct {
 	alerts, incidents map[string]*entry
-	pending           []later // by due time
-	seq               int
-	lastStamp         time.Time
+
+	machines, machineActions map[string]*entry
+
+	pending   []later // by due time
+	seq       int
+	lastStamp time.Time
 }
 
 func newStore() *store {
-	return &store{alerts: map[string]*entry{}, incidents: map[string]*entry{}}
+	return &store{alerts: map[string]*entry{}, incidents: map[string]*entry{}, machines: map[string]*entry{}, machineActions: map[string]*entry{}}
 }
 
 // put adds or replaces a document.
@@ -90,10 +98,11 @@ func (st *store) touch(e *entry, now time.Time) time.Time {
 		stamp = st.lastStamp.Add(tick)
 	}
 	st.lastStamp = stamp
-	if own := e.doc.at("lastUpdateDateTime"); !stamp.After(own) {
+	name := orDefault(e.times.updated, "lastUpdateDateTime")
+	if own := e.doc.at(name); !stamp.After(own) {
 		stamp = own.Add(tick) // a document from the future stays ahead, without dragging the others along
 	}
-	e.doc["lastUpdateDateTime"] = formatTime(stamp)
+	e.doc[name] = formatTime(stamp)
 	return stamp
 }
 

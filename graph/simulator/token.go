@@ -85,7 +85,7 @@ func (x *exchange) authenticate() error {
 	if x.now.Before(time.Unix(c.NotBefore, 0)) || !x.now.Before(time.Unix(c.Expires, 0)) {
 		return unauthorized("Lifetime validation failed, the token is expired.")
 	}
-	if !x.isGraph(c.Audience) {
+	if !x.accepts(c.Audience) {
 		return unauthorized("Access token validation failure. Invalid audience.")
 	}
 	x.caller = caller{tenant: c.Tenant, client: c.App, roles: c.Roles}
@@ -109,6 +109,9 @@ func (x *exchange) authorize(roles []string) error {
 	}
 	e := refuse(http.StatusForbidden, "Missing application roles. API required roles: %s, application roles: %s.",
 		strings.Join(roles, ","), strings.Join(x.caller.roles, ","))
+	if x.surface == defenderSurface {
+		return e
+	}
 	switch shape := x.s.opts.Behaviour.Forbidden; shape {
 	case ForbiddenSilent:
 		e.code, e.message = string(shape), ""
