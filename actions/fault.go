@@ -26,6 +26,7 @@ const (
 	CodeTimeout   = "timeout"   // the attempt took longer than the step allows
 	CodeCanceled  = "canceled"  // the process is stopping
 	CodeNotYet    = "not_yet"   // what was started has not come to its end
+	CodeFailed    = "failed"    // what was started has come to its end, and it was no success
 	CodeInternal  = "internal"  // an error of our own, or one nobody classified
 	CodeUncertain = "uncertain" // nobody knows whether a step that must not repeat took effect
 

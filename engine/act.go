@@ -315,7 +315,10 @@ func (a *act) notYet(f *frame, fault *actions.Fault, at time.Time) {
 			"it did not come to its end within %s: %s", playbooks.FormatDuration(a.body.Await), fault.Message)})
 		return
 	}
-	a.phase, a.fault, a.readyAt = due, nil, at.Add(max(AwaitEvery, fault.After))
+	waited := a.body.Await - a.until.Sub(at)
+	pause := max(AwaitEvery, min(waited/4, AwaitPause), fault.After)
+	// A look that was answered ends a row of failed ones: over hours a few failures are nothing.
+	a.phase, a.fault, a.spent, a.readyAt = due, nil, 0, at.Add(pause)
 	if a.readyAt.After(a.until) {
 		a.readyAt = a.until // one last look
 	}

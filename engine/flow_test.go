@@ -269,6 +269,53 @@ func TestWhatIsOnlyStartedIsFollowedToItsEnd(t *testing.T) {
 	}
 }
 
+func TestWhatTakesLongIsLookedAtLessOften(t *testing.T) {
+	t.Parallel()
+	p := compile(t, new(world).registry(), "steps: [{id: one, action: test.start, with: {value: a}, await: 24h}]\n")
+	history, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
+		if a.Part != "await" {
+			return fine(a)
+		}
+		return answer{err: actions.NotYet("still at it")}
+	})
+	var looks []time.Duration
+	for _, e := range history {
+		if e.Kind == engine.Intent && strings.HasSuffix(e.Path, ":await") {
+			looks = append(looks, e.At.Sub(epoch))
+		}
+	}
+	if d.State != engine.Failed || looks[len(looks)-1] != 24*time.Hour || len(looks) > 320 {
+		t.Errorf("%s after %d looks, the last after %s", d.State, len(looks), looks[len(looks)-1])
+	}
+	for i := range len(looks) - 2 { // the last one comes at the end of the time
+		pause := looks[i+1] - looks[i]
+		if want := max(engine.AwaitEvery, min(looks[i]/4, engine.AwaitPause)); pause != want {
+			t.Errorf("after %s the pause is %s, want %s", looks[i], pause, want)
+		}
+	}
+}
+
+func TestFailedLooksBetweenGoodOnesDoNotAddUp(t *testing.T) {
+	t.Parallel()
+	p := compile(t, new(world).registry(), "steps: [{id: one, action: test.start, with: {value: a}, await: 6h}]\n")
+	looks := 0
+	_, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
+		switch {
+		case a.Part != "await":
+			return fine(a)
+		case looks == 3*engine.DefaultAttempts:
+			return fine(a)
+		}
+		if looks++; looks%2 == 0 {
+			return answer{err: &actions.Fault{Code: "unavailable", Message: "503", Retry: true}}
+		}
+		return answer{err: actions.NotYet("still at it")}
+	})
+	if d.State != engine.Succeeded {
+		t.Errorf("%s (%s), want a run that outlives every second look", d.State, d.Message)
+	}
+}
+
 func TestOutputsAreWorkedOutWhenTheRunEndedWell(t *testing.T) {
 	t.Parallel()
 	p := compile(t, new(world).registry(), `

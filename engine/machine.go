@@ -104,7 +104,7 @@ func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, lists map[
 		"last":     nil,
 		"tenant":   map[string]any{"name": run.Tenant},
 		"playbook": playbookScope(p),
-		"run":      map[string]any{"id": string(run.ID), "startedAt": run.Created, "mode": string(run.Mode)},
+		"run":      map[string]any{"id": string(run.ID), "url": run.ID.URL(), "startedAt": run.Created, "mode": string(run.Mode)},
 	}, "")
 	return m, nil
 }

@@ -21,8 +21,12 @@ const (
 	// ProbeDelay is how long after a lost answer its trace is looked for: Graph shows a write to
 	// readers seconds after it took it.
 	ProbeDelay = time.Second
-	// AwaitEvery is how often an action that only starts something is asked whether it is done.
+	// AwaitEvery is how long after a look an action that only starts something is asked again whether it
+	// is done. What takes long is asked less often, a quarter of the time that it has taken so far later,
+	// but after AwaitPause at the latest: a device that sleeps for a day must not use up the requests
+	// that others need.
 	AwaitEvery = 15 * time.Second
+	AwaitPause = 5 * time.Minute
 )
 
 var defaultRetry = playbooks.Retry{

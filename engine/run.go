@@ -26,6 +26,16 @@ func NewRunID(playbook, event string) RunID {
 	return RunID("r" + strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10])))
 }
 
+// runScheme begins the name of a run where other systems show it.
+const runScheme = "playbookd:run/"
+
+// URL is the run's name for other systems: what a comment or a ticket says to lead back to it. It
+// depends on nothing but the ID, so that a run decided again says the same. `playbookd show` takes it.
+func (id RunID) URL() string { return runScheme + string(id) }
+
+// RunIDOf reads an ID that may be written as [RunID.URL].
+func RunIDOf(text string) RunID { return RunID(strings.TrimPrefix(text, runScheme)) }
+
 // RunState is where a run stands.
 type RunState string
 

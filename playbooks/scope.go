@@ -118,7 +118,7 @@ func playbookType() expression.Type {
 // runType is what expressions know of run.
 func runType() expression.Type {
 	return expression.Object(map[string]expression.Type{
-		"id": expression.Text, "startedAt": expression.Time, "mode": expression.Enum(string(Live), string(Shadow)),
+		"id": expression.Text, "url": expression.Text, "startedAt": expression.Time, "mode": expression.Enum(string(Live), string(Shadow)),
 	})
 }
 

@@ -9,7 +9,9 @@ import (
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/actions/alerts"
+	"github.com/playbookd/playbookd/actions/devices"
 	"github.com/playbookd/playbookd/actions/flow"
+	"github.com/playbookd/playbookd/actions/hunting"
 	"github.com/playbookd/playbookd/actions/incidents"
 	"github.com/playbookd/playbookd/actions/notify"
 	"github.com/playbookd/playbookd/actions/web"
@@ -19,6 +21,8 @@ import (
 type GraphClient interface {
 	alerts.Graph
 	incidents.Graph
+	hunting.Graph
+	devices.Defender
 }
 
 // Deps are what the actions need of the world. With the zero value they can be described and
@@ -35,6 +39,8 @@ func Actions(d Deps) []actions.Action {
 	return slices.Concat(
 		alerts.Actions(opener[alerts.Graph](d.Graph)),
 		incidents.Actions(opener[incidents.Graph](d.Graph)),
+		hunting.Actions(opener[hunting.Graph](d.Graph)),
+		devices.Actions(opener[devices.Defender](d.Graph)),
 		web.Actions(web.Deps{HTTP: d.HTTP, Secrets: d.Secrets}),
 		notify.Actions(notify.Deps{HTTP: d.HTTP, Secrets: d.Secrets, Channels: d.Channels}),
 		flow.Actions(),

@@ -22,6 +22,11 @@ const (
 	ReadIncidents  = "SecurityIncident.Read.All"
 	WriteIncidents = "SecurityIncident.ReadWrite.All"
 	ManageData     = "SecurityData.Manage.All"
+	Hunt           = "ThreatHunting.Read.All"
+
+	// These belong to WindowsDefenderATP, the API of Defender for Endpoint, and not to Graph.
+	ReadMachines   = "Machine.Read.All"
+	IsolateMachine = "Machine.Isolate"
 )
 
 // Limits of the actions in this family.

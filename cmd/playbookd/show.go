@@ -29,7 +29,8 @@ func newShow(s *streams) *cobra.Command {
 	var journal journalFlags
 	cmd := &cobra.Command{
 		Use: "show RUN|EVENT", Short: "Show what a run did and why, or what became of an event", Args: args(1, 1),
-		Long: `Show prints a run's steps with their inputs, outputs and attempts, and why it ran. The beginning of a run's ID is enough.
+		Long: `Show prints a run's steps with their inputs, outputs and attempts, and why it ran. The beginning of a run's ID is enough,
+and playbookd:run/ID, which is how other systems were told of it (run.url), will do.
 Given the ID of an event it prints the decision of every playbook about it, with the reason.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := journal.read(cmd.Context(), s)
@@ -37,12 +38,13 @@ Given the ID of an event it prints the decision of every playbook about it, with
 				return err
 			}
 			defer r.Close()
-			if strings.Contains(args[0], "/") {
-				return s.showEvent(cmd, r, args[0])
+			id := string(engine.RunIDOf(args[0]))
+			if strings.Contains(id, "/") {
+				return s.showEvent(cmd, r, id)
 			}
-			loaded, err := r.Run(cmd.Context(), args[0])
+			loaded, err := r.Run(cmd.Context(), id)
 			if errors.Is(err, engine.ErrNotFound) {
-				return fmt.Errorf("there is no run %s: `playbookd runs` lists them", plain(args[0], 64))
+				return fmt.Errorf("there is no run %s: `playbookd runs` lists them", plain(id, 64))
 			}
 			if err != nil {
 				return err

@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	"actions/security":   {"actions", "graph"},
 	"actions/alerts":     {"actions", "actions/security", "graph"},
 	"actions/incidents":  {"actions", "actions/security", "graph"},
+	"actions/hunting":    {"actions", "actions/security", "graph"},
+	"actions/devices":    {"actions", "actions/security", "graph"},
 	"actions/notify":     {"actions", "actions/web", "internal/guard", "internal/secret"},
 	"actions/web":        {"actions", "internal/guard", "internal/secret"},
 	"actions/flow":       {"actions"},
