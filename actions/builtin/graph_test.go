@@ -28,6 +28,9 @@ type tenant struct {
 func simulated(t *testing.T, o simulator.Options) *tenant {
 	t.Helper()
 	o.Seed, o.Alerts = 7, 12
+	if o.Devices.Pending == 0 {
+		o.Devices.Pending, o.Devices.Running = 1, 1 // what was asked of a machine is done at once
+	}
 	s, err := simulator.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +48,7 @@ func simulated(t *testing.T, o simulator.Options) *tenant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := graph.New(graph.Options{Tenant: "contoso", BaseURL: l.URL, Credential: credential, Transport: transport})
+	c, err := graph.New(graph.Options{Tenant: "contoso", BaseURL: l.URL, DefenderURL: l.URL, Credential: credential, Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +142,26 @@ func (tn *tenant) State(t *testing.T) any {
 	for _, i := range tn.incidents(t) {
 		add("incidents/"+i.ID, i.Raw)
 	}
+	for _, m := range tn.machines(t) {
+		all["machines/"+m] = map[string]any{"isolation": tn.Isolation(m)}
+	}
+	for _, a := range tn.MachineActions() {
+		all["machineactions/"+a["id"].(string)] = map[string]any{"type": a["type"], "scope": a["scope"], "comment": a["requestorComment"]}
+	}
+	return all
+}
+
+// machines reads the ids of all machines, sorted.
+func (tn *tenant) machines(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for m, err := range tn.client.Machines(t.Context(), graph.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, m.ID)
+	}
+	slices.Sort(all)
 	return all
 }
 
@@ -184,10 +207,11 @@ func (tn *tenant) Refuse(t *testing.T) {
 // inject lets a fault strike the next change.
 func (tn *tenant) inject(t *testing.T, f simulator.Fault) {
 	t.Helper()
-	f.Path = "/security/**"
-	for _, f.Method = range []string{"POST", "PATCH"} {
-		if err := tn.Inject(f); err != nil {
-			t.Fatal(err)
+	for _, f.Path = range []string{"/security/**", "/api/**"} {
+		for _, f.Method = range []string{"POST", "PATCH"} {
+			if err := tn.Inject(f); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -231,6 +255,24 @@ func graphCases() map[string]func(*testing.T, *tenant) effecttest.Case {
 					return strings.HasPrefix(object, "incidents/") && object != "incidents/"+target
 				}}
 		},
+		"hunting.run": func(t *testing.T, tn *tenant) effecttest.Case {
+			return effecttest.Case{Action: tn.action(t, "hunting.run"), Input: map[string]any{"query": "DeviceInfo | take 1", "timespan": "P7D", "top": 5}}
+		},
+		"device.get": func(t *testing.T, tn *tenant) effecttest.Case {
+			return effecttest.Case{Action: tn.action(t, "device.get"), Input: map[string]any{"device": tn.machines(t)[0]}}
+		},
+		"device.isolate": func(t *testing.T, tn *tenant) effecttest.Case {
+			return effecttest.Case{Action: tn.action(t, "device.isolate"), Aside: machineAction,
+				Input: map[string]any{"device": strings.ToUpper(tn.machines(t)[0]), "type": "selective", "comment": "contain"}}
+		},
+		"device.release": func(t *testing.T, tn *tenant) effecttest.Case {
+			id := tn.machines(t)[0]
+			if _, err := tn.client.IsolateMachine(t.Context(), id, "Full", "before the test"); err != nil {
+				t.Fatal(err)
+			}
+			tn.before = tn.State(t).(map[string]any)
+			return effecttest.Case{Action: tn.action(t, "device.release"), Aside: machineAction, Input: map[string]any{"device": id, "comment": "clean"}}
+		},
 		"incident.get":    onIncident("incident.get", map[string]any{"expand": "alerts"}),
 		"incident.alerts": onIncident("incident.alerts", map[string]any{}),
 		"incident.list": func(t *testing.T, tn *tenant) effecttest.Case {
@@ -249,6 +291,9 @@ func graphCases() map[string]func(*testing.T, *tenant) effecttest.Case {
 		},
 	}
 }
+
+// machineAction tells the record of what a machine was asked, which is made beside the change of the machine.
+func machineAction(object string) bool { return strings.HasPrefix(object, "machineactions/") }
 
 // strangers are an alert and an incident that it does not belong to.
 func strangers(t *testing.T, tn *tenant) (alert, incident string) {

@@ -12,6 +12,8 @@
 //	adds            the probe finds nothing before, finds it after the answer was lost, and finds
 //	                nothing of another step
 //	once            there is no probe; a lost answer is reported as unknown; it arrived once
+//	a part that     looks at what the others started and changes nothing; what it says is the
+//	awaits          output, or that it is too early, which is worth another look
 package effecttest
 
 import (
@@ -93,6 +95,32 @@ func Run(t *testing.T, open func(t *testing.T) Case) {
 			t.Run("a refusal is certain", func(t *testing.T) { refused(t, open(t), name) })
 		})
 	}
+	if part, ok := c.Action.Spec().Awaiting(); ok {
+		t.Run(part.Name+" awaits", func(t *testing.T) { awaits(t, open(t), plan, part.Name) })
+	}
+}
+
+// awaits looks at what the plan has started.
+func awaits(t *testing.T, c Case, plan []string, name string) {
+	var outs []json.RawMessage
+	for _, part := range plan {
+		outs = append(outs, c.do(t, part))
+	}
+	all, err := actions.Merge(outs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := c.World.State(t)
+	call := c.call(t, name, "this step")
+	call.Started = all
+	out, err := c.Action.Do(t.Context(), call)
+	if err == nil {
+		c.fits(t, out)
+	} else if f := actions.FaultOf(err); f.Code != actions.CodeNotYet || !f.Retry || f.Unknown {
+		t.Errorf("the look at what was started says %+v", *f)
+	}
+	same(t, "state", before, c.World.State(t))
+	c.fits(t, c.Action.Preview(name, c.input(t)))
 }
 
 func (c Case) input(t *testing.T) json.RawMessage {

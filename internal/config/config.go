@@ -100,6 +100,7 @@ type Tenant struct {
 	Cloud      graph.Cloud
 	Credential Credential
 	GraphURL   string // instead of the cloud's, for a simulator
+	Defender   string // instead of the cloud's: a region's address of Defender for Endpoint, or a simulator
 	Authority  string // instead of the cloud's, for a simulator
 	CAFile     string // trusted besides the system's, for a simulator
 	Budgets    map[graph.Class]graph.Budget

@@ -60,6 +60,7 @@ func TestEveryMistakeHasItsCodeItsPlaceAndAMend(t *testing.T) {
 		{"an address range", tenant + "outbound: {private: [10.0.0.0/33]}\n", []string{"CF003@3:22"}},
 		{"a cloud", "tenants:\n  c: {cloud: moon, tenant_id: t, client_id: i, credential: {kind: azure_cli}}\n", []string{"CF003@2:14"}},
 		{"plain http", "tenants:\n  c: {graph: \"http://g\", credential: {kind: azure_cli}}\n", []string{"CF003@2:14"}},
+		{"plain http to Defender", "tenants:\n  c: {defender: \"http://g\", credential: {kind: azure_cli}}\n", []string{"CF003@2:17"}},
 		{"user in a url", "tenants:\n  c: {graph: \"https://u:p@g\", credential: {kind: azure_cli}}\n", []string{"CF003@2:14"}},
 		{"no credential", "tenants:\n  c: {tenant_id: t, client_id: i}\n", []string{"CF004@2:6"}},
 		{"a credential without secret", "tenants:\n  c: {tenant_id: t, client_id: i, credential: {kind: client_secret}}\n", []string{"CF004@2:47"}},
@@ -149,6 +150,7 @@ tenants:
     credential: {kind: certificate, file: app.pem}
     budgets: {security: 300/2m}
     sweep: {every: 1h, back: 3h}
+    defender: https://api-gcc.securitycenter.microsoft.us/
 `
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -176,6 +178,7 @@ tenants:
 		{"hook's burst", c.Hooks["edr"].Burst, 80},
 		{"hook's concurrency", c.Hooks["edr"].Concurrent, 4},
 		{"cloud", tn.Cloud.Graph, "https://dod-graph.microsoft.us"},
+		{"address of Defender", tn.Defender, "https://api-gcc.securitycenter.microsoft.us"},
 		{"certificate", tn.Credential.CertificateFile, filepath.Join(dir, "app.pem")},
 		{"budget", tn.Budgets[graph.ClassSecurity].Requests, 300},
 		{"sweep", tn.SweepBack, 3 * time.Hour},

@@ -228,6 +228,7 @@ func (w *walker) tenant(c *Config, name string, n *document.Node) {
 		"cloud":      w.cloud(&t.Cloud),
 		"credential": func(n *document.Node) { w.credential(&t.Credential, n) },
 		"graph":      w.https(&t.GraphURL),
+		"defender":   w.https(&t.Defender),
 		"authority":  w.https(&t.Authority),
 		"ca":         w.path(&t.CAFile),
 		"budgets":    func(n *document.Node) { w.budgets(t.Budgets, n) },

@@ -72,7 +72,7 @@ func newClient(t config.Tenant, around func(http.RoundTripper) http.RoundTripper
 		return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 	}
 	client, err := graph.New(graph.Options{
-		Tenant: t.Name, Cloud: t.Cloud, BaseURL: t.GraphURL, Credential: credential, Transport: transport,
+		Tenant: t.Name, Cloud: t.Cloud, BaseURL: t.GraphURL, DefenderURL: t.Defender, Credential: credential, Transport: transport,
 		Budgets: t.Budgets, Logger: log,
 	})
 	if err != nil {

@@ -214,7 +214,7 @@ func (c *check) byKey(l *ledger, p *part) {
 }
 
 // needless says that there was nothing to do: merges look first whether all is one already, and
-// changes of tags whether they are there.
+// changes of tags whether they are there; and what is asked of a device may be under way already.
 func (l *ledger) needless(p *part) bool {
 	var in map[string]any
 	if json.Unmarshal(p.input, &in) != nil {
@@ -227,6 +227,8 @@ func (l *ledger) needless(p *part) bool {
 				return false
 			}
 		}
+		return true
+	case "device.isolate", "device.release":
 		return true
 	case "incident.merge":
 		list, _ := in["incidents"].([]any)

@@ -40,9 +40,9 @@ type Other struct {
 	Fields []string // none: all of it
 }
 
-// ToGraph are the actions that go to Graph.
+// ToGraph are the actions that go to Graph, or to Defender beside it.
 func ToGraph(action string) bool {
-	return strings.HasPrefix(action, "alert.") || strings.HasPrefix(action, "incident.")
+	return strings.HasPrefix(action, "alert.") || strings.HasPrefix(action, "incident.") || strings.HasPrefix(action, "device.")
 }
 
 // ToHTTP are the actions that go elsewhere.

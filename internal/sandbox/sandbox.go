@@ -41,7 +41,7 @@ type Site struct {
 }
 
 var configTemplate = template.Must(template.New("").Parse(`# Written by playbookd simulate. A configuration for a real tenant looks the same, without
-# graph, authority, ca and budgets: see docs/configuration.md.
+# graph, defender, authority, ca and budgets: see docs/configuration.md.
 data: data
 playbooks: playbooks
 lists: lists
@@ -54,8 +54,9 @@ tenants:
     credential:
       kind: client_secret
       secret: {file: client-secret.txt}
-    # The simulator is Graph and sign-in in one, with a certificate of its own.
+    # The simulator is Graph, Defender and sign-in in one, with a certificate of its own.
     graph: {{.URL}}
+    defender: {{.URL}}
     authority: {{.URL}}
     ca: ca.pem
     # Graph allows 150 requests a minute; the simulator does not mind more.

@@ -54,6 +54,7 @@ type Case struct {
 type Mock struct {
 	Action string // name of the action, or ""
 	Step   string // id of the step, or ""
+	Part   string // name of a part of it, such as await; "": all of them
 	With   any    // a part of the input that must fit; nil: any
 	Output json.RawMessage
 	Fault  *actions.Fault // instead of an output

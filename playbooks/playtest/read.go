@@ -233,7 +233,7 @@ func (r *reader) mock(n *document.Node, c *Case) {
 	m := Mock{}
 	fault := &actions.Fault{Code: "mocked", Message: "the test says so"}
 	ok := r.fields(n, "a mock", map[string]func(*document.Node){
-		"action": r.text(&m.Action), "step": r.text(&m.Step),
+		"action": r.text(&m.Action), "step": r.text(&m.Step), "part": r.text(&m.Part),
 		"with":   func(n *document.Node) { m.With = n.Any() },
 		"output": r.json(&m.Output),
 		"fault": func(n *document.Node) {

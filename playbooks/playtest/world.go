@@ -43,8 +43,11 @@ func (w *world) answer(a engine.Attempt, step string, now time.Time) (out json.R
 		return out, !happened, nil
 	}
 	preview := a.Action.Preview(a.Part, a.Input)
-	i := w.find(name, step, a.Input)
+	i := w.find(name, step, a)
+	part, _ := a.Action.Spec().Part(a.Part)
 	switch {
+	case i < 0 && part.Awaits: // the end of what was started is a part of the effect
+		return preview, false, nil
 	case i < 0 && a.Effect == actions.Reads:
 		w.unread = append(w.unread, fmt.Sprintf("%s at %s", name, a.Path))
 		return nil, false, actions.Failf("unmocked", "the test does not say what %s finds", name)
@@ -66,10 +69,11 @@ func (w *world) answer(a engine.Attempt, step string, now time.Time) (out json.R
 }
 
 // find looks for the mock that answers: the first that fits and has not answered as often as it may.
-func (w *world) find(action, step string, input json.RawMessage) int {
+func (w *world) find(action, step string, a engine.Attempt) int {
 	for i, m := range w.mocks {
-		fits := (m.Action == "" || m.Action == action) && (m.Step == "" || m.Step == step) && (m.Times == 0 || w.used[i] < m.Times)
-		if fits && (m.With == nil || differs("", m.With, decoded(input)) == "") {
+		fits := (m.Action == "" || m.Action == action) && (m.Step == "" || m.Step == step) && (m.Part == "" || m.Part == a.Part) &&
+			(m.Times == 0 || w.used[i] < m.Times)
+		if fits && (m.With == nil || differs("", m.With, decoded(a.Input)) == "") {
 			return i
 		}
 	}

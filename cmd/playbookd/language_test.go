@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/graph/simulator"
+	"github.com/playbookd/playbookd/internal/invariant"
+	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/store"
+)
+
+const languageDir = "../../testdata/language"
+
+// example is a playbook of the language's description: its text, which stands, and how it is seen to
+// run.
+type example struct {
+	digest string // SHA-256 of the playbook
+	tests  string // of the tests, where the description has them; "": they are ours
+	runs   func(t *testing.T, s *scene)
+}
+
+func examples() map[string]example {
+	return map[string]example{
+		"resolve-known-false-positives": {
+			digest: "88a6b66cced0b8f9e28b01a25da5c4cabf52d08ff3677801c46f988219d73050",
+			tests:  "d5962e8fa5a39d6ffd014ae931a7eb60064067d3f42fdaf531e2bfbad86bada3",
+			runs:   watchesOnly,
+		},
+		"escalate-critical-incidents": {
+			digest: "f9eb9053fe98c3c89fa8209838eb2b1cbc991555c2d025209dac69bbc923496e",
+			runs:   isolatesWhenTwoLeadsAgree,
+		},
+	}
+}
+
+func TestTheExamplesOfTheLanguageAreThereWordForWord(t *testing.T) {
+	t.Parallel()
+	for name, e := range examples() {
+		for file, digest := range map[string]string{name + ".yaml": e.digest, name + ".test.yaml": e.tests} {
+			text, err := os.ReadFile(filepath.Join(languageDir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sum := sha256.Sum256(text); digest != "" && hex.EncodeToString(sum[:]) != digest {
+				t.Errorf("%s was edited: its text is a promise", file)
+			}
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(languageDir, "*.test.yaml"))
+	if err != nil || len(files) != len(examples()) {
+		t.Errorf("%d examples and %d tests beside them (%v)", len(examples()), len(files), err)
+	}
+}
+
+func TestTheExamplesOfTheLanguagePassCheckAndTheirTests(t *testing.T) {
+	t.Parallel()
+	out, _, code := playbookd(t, "check", languageDir)
+	for line := range strings.Lines(out) {
+		// Ids that nothing reads are the only remark: they are there to be talked about.
+		if strings.Contains(line, "testdata") && !strings.Contains(line, "warning PB038") {
+			t.Errorf("check says %s", line)
+		}
+	}
+	if code != exitOK {
+		t.Errorf("check: exit code %d", code)
+	}
+	covered := must(t, "test", "--coverage", languageDir)
+	for name := range examples() {
+		n := regexp.MustCompile(name + `: (\d+) of (\d+) steps, (\d+) of (\d+) ways`).FindStringSubmatch(covered)
+		if n == nil || n[1] != n[2] || n[3] != n[4] {
+			t.Errorf("the tests do not see all of %s:\n%s", name, covered)
+		}
+	}
+}
+
+// scene is a daemon's directory with the examples in it, against a simulator behind HTTPS that holds the
+// events of their tests.
+type scene struct {
+	sim  *simulator.Server
+	file string // the configuration
+
+	mu   sync.Mutex
+	told []string // what came to the channel
+}
+
+func newScene(t *testing.T, name string) *scene {
+	t.Helper()
+	var docs bytes.Buffer
+	for _, event := range []string{"port-scan.json", "ransomware.json"} {
+		data, err := os.ReadFile(filepath.Join(languageDir, "testdata", event))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs.Write(data)
+	}
+	loaded, err := simulator.Load(&docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{}
+	s.sim, err = simulator.New(simulator.Options{Documents: loaded, Devices: simulator.Devices{Pending: 1, Running: 1},
+		Hunting: simulator.Hunting{Answers: []simulator.HuntingAnswer{
+			{Query: `DeviceName in~ ("ws-14.contoso.example", "srv-02.contoso.example")`, Rows: []simulator.Document{{"DeviceName": "ws-14", "AccountName": "cfo"}}},
+			{Error: "another query than the one of the example"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.sim.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.sim.Close() })
+	dir := t.TempDir()
+	if s.file, err = sandbox.Write(dir, sandbox.Site{URL: l.URL, CA: l.CA, Tenant: simulator.DefaultTenant,
+		Client: simulator.DefaultClient, Secret: simulator.DefaultSecret}); err != nil {
+		t.Fatal(err)
+	}
+	s.furnish(t, dir, name)
+	return s
+}
+
+// furnish puts one example in the place of the shipped playbooks, and configures what the examples name.
+func (s *scene) furnish(t *testing.T, dir, name string) {
+	t.Helper()
+	channel := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.told = append(s.told, string(text))
+	}))
+	t.Cleanup(channel.Close)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = free.Close()
+	config, err := os.ReadFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(config), "127.0.0.1:8484", free.Addr().String(), 1) + fmt.Sprintf(`
+outbound: {http: [%q], private: [127.0.0.1]}
+channels: {soc-critical: {kind: teams, url: {file: channel.url}}}
+secrets: {edr_key: {file: edr.key}}
+people:
+  otto: {roles: [lead], token: {file: otto.token}}
+  lena: {roles: [lead], token: {file: lena.token}}
+`, strings.TrimPrefix(channel.URL, "http://"))
+	write(t, s.file, text)
+	write(t, filepath.Join(dir, "channel.url"), channel.URL+"/a-path-that-is-a-secret")
+	write(t, filepath.Join(dir, "edr.key"), "an-example-key-of-32-characters!")
+	for _, person := range []string{"otto", "lena"} {
+		write(t, filepath.Join(dir, person+".token"), token(person)+"\n")
+	}
+	shipped, err := filepath.Glob(filepath.Join(dir, "playbooks", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range shipped {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	example, err := os.ReadFile(filepath.Join(languageDir, name+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "playbooks", name+".yaml"), string(example))
+}
+
+// run is the only run, or none yet.
+func (s *scene) run(t *testing.T) engine.Run {
+	t.Helper()
+	out, _, code := playbookd(t, "runs", "-c", s.file, "--json")
+	if code != exitOK {
+		return engine.Run{} // the journal is not there yet
+	}
+	runs := into[[]engine.Run](t, out)
+	if len(runs) == 0 {
+		return engine.Run{}
+	}
+	if len(runs) > 1 {
+		t.Fatalf("there are %d runs, want one", len(runs))
+	}
+	return runs[0]
+}
+
+func (s *scene) as(t *testing.T, person string, args ...string) (out, errs string, code int) {
+	return playbookd(t, append(args, "-c", s.file, "--token-file", filepath.Join(filepath.Dir(s.file), person+".token"))...)
+}
+
+// sound checks the journal against what the simulator did.
+func (s *scene) sound(t *testing.T) {
+	t.Helper()
+	r, err := store.OpenReader(t.Context(), filepath.Join(filepath.Dir(s.file), "data", "playbookd.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := invariant.Case{Journal: invariant.Store(r)}
+	c.Simulator(sandbox.TenantName, s.sim)
+	wrong, err := c.Check(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range wrong {
+		t.Errorf("a promise was broken: %s", v)
+	}
+}
+
+func TestTheExamplesOfTheLanguageRunAgainstTheSimulator(t *testing.T) {
+	t.Parallel()
+	for name, e := range examples() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, name)
+			e.runs(t, s)
+			s.sound(t)
+		})
+	}
+}
+
+// watchesOnly sees that the first example, which is a shadow, records what it would do and touches nothing.
+func watchesOnly(t *testing.T, s *scene) {
+	served(t, s.file, func() bool { return s.run(t).State == engine.Succeeded })
+	r := s.run(t)
+	out := must(t, "show", "-c", s.file, r.ID.URL())
+	if r.Mode != playbooks.Shadow || !strings.Contains(out, "notMalicious") {
+		t.Errorf("the run is %s and shows\n%s", r.Mode, out)
+	}
+	if n := len(s.sim.Effects()); n != 0 {
+		t.Errorf("a shadow had %d effects", n)
+	}
+}
+
+// isolatesWhenTwoLeadsAgree sees the third example through: taken, announced, hunted, asked, isolated, reported.
+func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
+	waiting := []string{"otto", "lena"}
+	served(t, s.file, func() bool {
+		if len(waiting) == 0 {
+			return s.run(t).State == engine.Succeeded
+		}
+		out, _, code := s.as(t, waiting[0], "approvals", "--json")
+		if code != exitOK {
+			return false
+		}
+		if list := into[[]engine.Question](t, out); len(list) == 1 {
+			if _, errs, code := s.as(t, waiting[0], "approve", list[0].Asked.ID); code != exitOK {
+				t.Fatalf("approve: %s", errs)
+			}
+			if n := len(s.sim.MachineActions()); n != 0 {
+				t.Errorf("%d devices were isolated before two had agreed", n)
+			}
+			waiting = waiting[1:]
+		}
+		return false
+	})
+	r := s.run(t)
+	var ops []string
+	for _, e := range s.sim.Effects() {
+		ops = append(ops, e.Op)
+	}
+	if want := []string{"incident.update", "device.isolate", "device.isolate", "incident.comment"}; !slices.Equal(ops, want) {
+		t.Errorf("effects %v, want %v", ops, want)
+	}
+	for _, a := range s.sim.MachineActions() {
+		id := a["machineId"].(string)
+		if comment := a["requestorComment"].(string); s.sim.Isolation(id) != "Full" || !strings.HasPrefix(comment, "playbookd:run/"+string(r.ID)+"\n[playbookd ") {
+			t.Errorf("%s is isolated %q, and its comment is %q", id, s.sim.Isolation(id), comment)
+		}
+	}
+	incident := s.sim.Incident("503")
+	if incident["status"] != "inProgress" || incident["assignedTo"] != "lead@contoso.example" || !strings.Contains(fmt.Sprint(incident["comments"]), "| ok |") {
+		t.Errorf("the incident is %v", incident)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.told) != 1 || !strings.Contains(s.told[0], "Ransomware activity") {
+		t.Errorf("the channel was told %q", s.told)
+	}
+	hunt := slices.IndexFunc(into[runReport](t, must(t, "show", "-c", s.file, "--json", string(r.ID))).Steps, func(step *engine.StepTrace) bool {
+		return step.ID == "hunt" && strings.Contains(string(step.Output), `"AccountName"`)
+	})
+	if hunt < 0 {
+		t.Error("the history does not show what the hunt found")
+	}
+}
