@@ -41,7 +41,7 @@ func read(t testing.TB, name string) *playtest.File {
 
 func TestATestThatHoldsPasses(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"close.test.yaml", "approve.test.yaml"} {
+	for _, name := range []string{"close.test.yaml", "approve.test.yaml", "isolate.test.yaml"} {
 		results := tester(t).Run(read(t, name))
 		var text bytes.Buffer
 		playtest.Text(&text, results)
