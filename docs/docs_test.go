@@ -138,6 +138,25 @@ func TestEveryFaultListInThePagesIsTaken(t *testing.T) {
 	}
 }
 
+func TestEveryAnswerToAHuntingQueryInThePagesIsTaken(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for file, text := range pages(t) {
+		for _, block := range fence.FindAllStringSubmatch(text, -1) {
+			if block[1] != "json" || !strings.Contains(block[2], `"rows"`) {
+				continue
+			}
+			found++
+			if _, err := simulator.ParseHunting(strings.NewReader(block[2])); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no answers in any page")
+	}
+}
+
 func TestTheExampleForARealTenantIsClean(t *testing.T) {
 	t.Parallel()
 	const dir = "../examples/real-tenant"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/actions/hunting"
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph"
 	"github.com/playbookd/playbookd/internal/config"
@@ -99,6 +100,12 @@ func ofPlaybooks() []limits {
 			{"time before its expiry from which check warns", playbooks.ExpiresSoon},
 			{"output of an attempt", size(engine.MaxOutput)},
 			{"characters of a comment, marker included", actions.MaxMarked},
+			{"shortest time of an await", playbooks.MinAwait},
+			{"longest time of an await", playbooks.MaxAwait},
+			{"longest pause between two looks at what is awaited", engine.AwaitPause},
+			{"rows of a hunting query, if the step does not say", hunting.DefaultRows},
+			{"rows of a hunting query", hunting.MaxRows},
+			{"size of all rows of a hunting query", size(hunting.MaxRowsBytes)},
 		}},
 		{"A set of playbooks and lists", []limit{
 			{"entries looked at below the directory", playbooks.MaxFiles},
@@ -148,13 +155,15 @@ func ofTheDaemon() []limits {
 			{"connections", server.MaxConnections},
 			{"size of headers", size(server.MaxHeaderBytes)},
 		}},
-		{"Requests to Graph", []limit{
+		{"Requests to Graph and Defender", []limit{
 			{"size of an answer", size(graph.MaxAnswerBytes)},
 			{"pages of one listing", graph.MaxPages},
 			{"alerts of one move, incidents of one merge", graph.MaxMoved},
 			{"longest wait for the budget of a class", graph.MaxBudgetWait},
 			{"longest Retry-After that is believed", graph.MaxRetryAfter},
 			{"time of one exchange", graph.RequestTimeout},
+			{"the same, of a hunting query", graph.HuntingTimeout},
+			{"characters of a hunting query", graph.MaxQueryLength},
 		}},
 		{"Other outgoing requests", []limit{
 			{"size of an answer", size(guard.DefaultMaxResponse)},

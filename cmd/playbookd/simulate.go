@@ -19,6 +19,7 @@ type simulatorFlags struct {
 	count   int
 	alerts  string
 	faults  string
+	hunting string
 	effects string
 }
 
@@ -30,6 +31,7 @@ func (f *simulatorFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.count, "count", DefaultAlerts, "how many alerts to invent")
 	cmd.Flags().StringVar(&f.alerts, "alerts", "", "file with a Graph export to use instead: an object with value, an array, or JSON lines")
 	cmd.Flags().StringVar(&f.faults, "faults", "", "file with faults to commit, see docs/simulator.md")
+	cmd.Flags().StringVar(&f.hunting, "hunting", "", "file with answers to hunting queries, see docs/simulator.md")
 	cmd.Flags().StringVar(&f.effects, "effects", "", "file to which each effect performed is appended as a JSON line")
 }
 
@@ -48,6 +50,14 @@ func (f *simulatorFlags) options() (o simulator.Options, closer func() error, er
 	if f.faults != "" {
 		if err := withFile(f.faults, func(r io.Reader) (err error) {
 			o.Faults, err = simulator.ParseFaults(r)
+			return err
+		}); err != nil {
+			return o, closer, err
+		}
+	}
+	if f.hunting != "" {
+		if err := withFile(f.hunting, func(r io.Reader) (err error) {
+			o.Hunting.Answers, err = simulator.ParseHunting(r)
 			return err
 		}); err != nil {
 			return o, closer, err
@@ -93,7 +103,7 @@ func newSimulate(s *streams) *cobra.Command {
 	var listen, dir string
 	cmd := &cobra.Command{
 		Use: "simulate", Short: "Run the Graph simulator alone", Args: args(0, 0),
-		Long: `Simulate serves the Graph security API and its sign-in over HTTPS, with invented alerts or those of an export. It prints
+		Long: `Simulate serves the Graph security API, Defender for Endpoint and their sign-in over HTTPS, with invented alerts or those of an export. It prints
 one JSON line when it is ready, and works until it is interrupted.
 
 With --write-config DIR it leaves everything there that "playbookd serve -c DIR/playbookd.yaml" needs to work against it.`,

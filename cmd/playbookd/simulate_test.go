@@ -53,6 +53,29 @@ func simulated(t *testing.T, dir string, args ...string) (config string) {
 	return line.Config
 }
 
+// What the simulator is told to find is what a playbook finds, through a token of its own for each of the two hosts.
+func TestAPlaybookHuntsAndReadsADeviceInTheSimulator(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	answers := filepath.Join(dir, "hunting.json")
+	write(t, answers, `[{"query": "DeviceLogonEvents", "rows": [{"AccountName": "cfo", "Devices": 2}]}]`)
+	machines := filepath.Join(dir, "machines.json")
+	write(t, machines, `{"@odata.context": "https://api.securitycenter.microsoft.com/api/$metadata#Machines",
+		"value": [{"id": "1e5bc9d7e413ddd7902c2932e418702b84d0cc07", "computerDnsName": "ws-14.contoso.example"}]}`)
+	config := simulated(t, dir, "--hunting", answers, "--alerts", machines)
+	write(t, filepath.Join(filepath.Dir(config), "playbooks", "look.yaml"), `name: look
+triggers: [manual]
+steps:
+  - {id: hunt, action: hunting.run, with: {query: "DeviceLogonEvents | take 1"}}
+  - {id: host, action: device.get, with: {device: 1e5bc9d7e413ddd7902c2932e418702b84d0cc07}}
+outputs: {who: "${{ steps.hunt.output.rows[0].AccountName }}", where: "${{ steps.host.output.computerDnsName }}"}
+`)
+	out, errs, code := playbookd(t, "run", "look", "-c", config)
+	if code != exitOK || !strings.Contains(out, "cfo") || !strings.Contains(out, "ws-14.contoso.example") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
 // Every line of the simulator's file was written before its answer left, so at any moment at
 // which the daemon stops in order the file and the journal tell the same story.
 func TestTheEffectsFileAndTheJournalTellTheSameStory(t *testing.T) {
@@ -141,6 +164,7 @@ func TestSimulateRefusesWhatItCannotServe(t *testing.T) {
 		{[]string{"--alerts", notDir}, "file: line 1"},
 		{[]string{"--faults", filepath.Join(dir, "none.json")}, "none.json can't be read: no such file"},
 		{[]string{"--faults", notDir}, "a fault list is a JSON array"},
+		{[]string{"--hunting", notDir}, "hunting answers are a JSON array"},
 		{[]string{"--effects", filepath.Join(notDir, "x")}, "effects file"},
 		{[]string{"--write-config", filepath.Join(notDir, "x")}, "write configuration"},
 	} {
