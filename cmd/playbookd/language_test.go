@@ -115,6 +115,11 @@ func newScene(t *testing.T, name string) *scene {
 	}
 	s := &scene{}
 	s.sim, err = simulator.New(simulator.Options{Documents: loaded, Devices: simulator.Devices{Pending: 1, Running: 1},
+		Faults: []simulator.Fault{ // a bad night, on which nothing may happen twice all the same
+			{Method: "POST", Path: "/api/machines/*/isolate", Drop: true, When: simulator.After},
+			{Method: "GET", Path: "/api/machineactions", Status: 503},
+			{Method: "POST", Path: "/security/runHuntingQuery", Status: 429, RetryAfter: "1"},
+		},
 		Hunting: simulator.Hunting{Answers: []simulator.HuntingAnswer{
 			{Query: `DeviceName in~ ("ws-14.contoso.example", "srv-02.contoso.example")`, Rows: []simulator.Document{{"DeviceName": "ws-14", "AccountName": "cfo"}}},
 			{Error: "another query than the one of the example"}}}})
