@@ -146,6 +146,25 @@ func TestAReplacedAddressOfGraphAloneNeverLeadsToTheRealDefender(t *testing.T) {
 	}
 }
 
+func TestAnAddressOfDefenderThatCannotBeIsRefused(t *testing.T) {
+	t.Parallel()
+	china, err := CloudNamed("china")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []Options{{DefenderURL: "http://api.securitycenter.microsoft.com"}, {DefenderURL: "nowhere"},
+		{DefenderURL: "https://api.securitycenter.microsoft.com", Cloud: china}} {
+		o.Credential = &fixed{}
+		if _, err := New(o); err == nil {
+			t.Errorf("%s in the cloud %s was accepted", o.DefenderURL, o.Cloud.Name)
+		}
+	}
+	c, err := New(Options{Credential: &fixed{}, DefenderURL: "https://api-eu.securitycenter.microsoft.com"})
+	if err != nil || c.services[APIDefender].base.Host != "api-eu.securitycenter.microsoft.com" || c.services[APIDefender].tokens.scope != "https://api.securitycenter.microsoft.com/.default" {
+		t.Errorf("a region's own address: %v, %v", c, err)
+	}
+}
+
 func TestARefusalOfDefenderIsUnderstood(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(filepath.Join(samplesDir, "mde.error.400.composed.response.json"))

@@ -1,6 +1,9 @@
 package graph
 
-import "net/url"
+import (
+	"fmt"
+	"net/url"
+)
 
 // API is a service that the client speaks to. Each has an address, and wants tokens made for it
 // alone: one for Graph is refused by Defender, and the other way round.
@@ -38,7 +41,11 @@ func (o Options) services() (all [apis]*service, err error) {
 	if all[APIGraph], err = newService(o, graph, "/v1.0", o.Cloud.Graph); err != nil {
 		return all, err
 	}
-	if defender != "" && o.Cloud.Defender != "" {
+	switch {
+	case defender == "":
+	case o.Cloud.Defender == "":
+		return all, fmt.Errorf("the cloud %s has no Defender for Endpoint: leave its address out", o.Cloud.Name)
+	default:
 		all[APIDefender], err = newService(o, defender, "", o.Cloud.Defender)
 	}
 	return all, err

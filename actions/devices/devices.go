@@ -145,7 +145,7 @@ func starting[In any](f family, permission, summary string, of func(In) request)
 			r := of(in)
 			return []actions.Touch{{Object: "machines/" + r.device, Fields: map[string]any{"isolation": r.scope}}}
 		},
-		Preview: func(in In) actionOutput { return of(in).preview() },
+		Preview: func(in In) actionOutput { return of(in).preview(graph.MachineActionPending) },
 	}
 }
 
@@ -171,7 +171,7 @@ func awaiting[In any](f family, of func(In) request) actions.Doing[In, actionOut
 			}
 			return started{action: a}.show()
 		},
-		Preview: func(in In) actionOutput { return of(in).preview() },
+		Preview: func(in In) actionOutput { return of(in).preview(graph.MachineActionSucceeded) },
 	}
 }
 

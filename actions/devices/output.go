@@ -80,9 +80,9 @@ func fieldsOf(object json.Marshaler) (map[string]any, error) {
 	return fields, nil
 }
 
-// preview is the machine action that would probably come of a request.
-func (r request) preview() actionOutput {
-	fields := map[string]any{"type": r.kind, "status": graph.MachineActionSucceeded, "machineId": r.device, "requestorComment": r.comment}
+// preview is the machine action that would probably come of a request, in a state.
+func (r request) preview(status string) actionOutput {
+	fields := map[string]any{"type": r.kind, "status": status, "machineId": r.device, "requestorComment": r.comment}
 	if r.scope != "" {
 		fields["scope"] = r.scope
 	}
