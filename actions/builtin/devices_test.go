@@ -90,21 +90,25 @@ func TestAnIsolationThatEndsBadlyFailsTheStep(t *testing.T) {
 
 func TestAnIsolationThatIsUnderWayIsJoinedAndNotAskedForAgain(t *testing.T) {
 	t.Parallel()
-	tn := simulated(t, slow)
-	id := tn.machines(t)[0]
-	theirs, err := tn.client.IsolateMachine(t.Context(), id, "Full", "an analyst was faster")
-	if err != nil {
-		t.Fatal(err)
-	}
-	input := map[string]any{"device": id, "type": "full", "comment": "contain"}
-	begun, f := tn.do(t, "device.isolate", input)
-	if f != nil || begun["joined"] != true || begun["id"] != theirs.ID {
-		t.Fatalf("begun %v, %v", begun, f)
-	}
-	tn.SetClock(2 * time.Hour)
-	done, f := tn.follow(t, "device.isolate", input, begun)
-	if f != nil || done["status"] != "Succeeded" || len(tn.Effects()) != 1 {
-		t.Errorf("in the end %v, %v, by %d effects", done, f, len(tn.Effects()))
+	for _, b := range []simulator.Behaviour{{}, {ShortUpdateTime: true, ActiveRequestCode: "BadRequest"}} {
+		o := slow
+		o.Behaviour = b
+		tn := simulated(t, o)
+		id := tn.machines(t)[0]
+		theirs, err := tn.client.IsolateMachine(t.Context(), id, "Full", "an analyst was faster")
+		if err != nil {
+			t.Fatal(err)
+		}
+		input := map[string]any{"device": id, "type": "full", "comment": "contain"}
+		begun, f := tn.do(t, "device.isolate", input)
+		if f != nil || begun["joined"] != true || begun["id"] != theirs.ID || begun["lastUpdateDateTimeUtc"] != theirs.LastUpdateDateTimeUTC {
+			t.Fatalf("begun %v, %v", begun, f)
+		}
+		tn.SetClock(2 * time.Hour)
+		done, f := tn.follow(t, "device.isolate", input, begun)
+		if f != nil || done["status"] != "Succeeded" || len(tn.Effects()) != 1 {
+			t.Errorf("in the end %v, %v, by %d effects", done, f, len(tn.Effects()))
+		}
 	}
 }
 

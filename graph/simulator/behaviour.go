@@ -35,6 +35,11 @@ type Behaviour struct {
 	RefuseRedirected bool
 	// MoveCommentsEveryAlert puts alertComment also on alerts that were in the target incident already.
 	MoveCommentsEveryAlert bool
+	// ShortUpdateTime has lists of machine actions say lastUpdateTimeUtc where one alone says lastUpdateDateTimeUtc.
+	ShortUpdateTime bool
+	// ActiveRequestCode is the code of the 400 for a machine action while one of its kind is under way; empty:
+	// ActiveRequestAlreadyExists.
+	ActiveRequestCode string
 	// EchoPreference repeats an honoured Prefer header in Preference-Applied.
 	EchoPreference bool
 	// AllowAssertionReplay accepts a client assertion whose jti was seen before.

@@ -99,7 +99,7 @@ func (s *Server) enrol(evidence []any) {
 			"lastIpAddress": "lastIpAddress"} {
 			doc[name] = device[from]
 		}
-		for _, name := range []string{"healthStatus", "onboardingStatus"} { // the API writes "Active" where evidence says "active"
+		for _, name := range []string{"healthStatus", "onboardingStatus", "riskScore"} { // the API writes "Active" where evidence says "active"
 			if text := doc.text(name); text != "" {
 				doc[name] = strings.ToUpper(text[:1]) + text[1:]
 			}
@@ -199,7 +199,7 @@ func (x *exchange) startMachineAction(kind, op string, scope func(body map[strin
 	for _, other := range x.s.store.machineActions {
 		if other.doc.text("machineId") == id && other.doc.text("type") == kind && !ended(other.doc) {
 			e := refuse(http.StatusBadRequest, "Action is already in progress")
-			e.code = "ActiveRequestAlreadyExists"
+			e.code = orDefault(x.s.opts.Behaviour.ActiveRequestCode, "ActiveRequestAlreadyExists")
 			return reply{}, e
 		}
 	}

@@ -179,6 +179,20 @@ func TestOneActionOfAKindIsUnderWayForAMachine(t *testing.T) {
 	}
 }
 
+func TestWhatTheDocumentationLeavesOpenOfDefenderIsAKnob(t *testing.T) {
+	t.Parallel()
+	tn := inProcess(t, simulator.Options{Documents: machines(1), Behaviour: simulator.Behaviour{ShortUpdateTime: true, ActiveRequestCode: "BadRequest"}})
+	id := tn.want(201, "POST", "/api/machines/m1/isolate", isolateFull).body["id"].(string)
+	if got := tn.want(400, "POST", "/api/machines/m1/isolate", isolateFull).errorCode(t); got != "BadRequest" {
+		t.Errorf("a second isolation is refused with %s", got)
+	}
+	row := tn.want(200, "GET", "/api/machineactions", nil).rows(t)[0]
+	one := tn.want(200, "GET", "/api/machineactions/"+id, nil).body
+	if row["lastUpdateTimeUtc"] != one["lastUpdateDateTimeUtc"] || row["lastUpdateDateTimeUtc"] != nil {
+		t.Errorf("a list says %v, one alone %v", row, one)
+	}
+}
+
 func TestTheSampleOfAnIsolationIsUnderstood(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../testdata/graph/samples/mde.machines.isolate.request.json")

@@ -218,6 +218,10 @@ func (x *exchange) render(e *entry, o listOptions) map[string]any {
 			}
 		}
 	}
+	if at, ok := doc["lastUpdateDateTimeUtc"]; ok && x.s.opts.Behaviour.ShortUpdateTime {
+		doc["lastUpdateTimeUtc"] = at
+		delete(doc, "lastUpdateDateTimeUtc")
+	}
 	if !x.allEnums {
 		hideGated(map[string]any(doc))
 	}
