@@ -166,8 +166,9 @@ func (f *frame) settle(m *Machine) {
 		}
 		f.work.settle(m, f)
 	}
-	if a, ok := f.work.(*inquiry); ok && f.stage != working {
-		a.drop(m) // it is decided: nobody needs to be told any more
+	if f.work != nil && f.stage != working {
+		f.work.drop(m) // the body is over: what is still to do in it, such as telling people what is asked, need not be done
+		f.work = nil
 	}
 	if f.stage == handling {
 		f.rescue.settle(m)

@@ -31,7 +31,7 @@ func (p *parallel) settle(m *Machine, f *frame) {
 		case !b.done:
 			continue
 		case p.body.Any && !b.result.bad():
-			p.finish(m, f, b.result)
+			p.finish(f, b.result)
 			return
 		case b.result.bad() && bad < 0:
 			bad = i
@@ -46,31 +46,24 @@ func (p *parallel) settle(m *Machine, f *frame) {
 		for i, b := range p.branches {
 			outputs[i] = b.result.output
 		}
-		p.finish(m, f, result{status: "ok", output: outputs})
+		p.finish(f, result{status: "ok", output: outputs})
 		return
 	}
 	r := p.branches[bad].result
-	p.finish(m, f, result{status: r.status, step: r.step,
+	p.finish(f, result{status: r.status, step: r.step,
 		fault: &actions.Fault{Code: r.fault.Code, Message: fmt.Sprintf("branch %d: %s", bad+1, r.fault.Message)}})
 }
 
-// finish ends the step. Branches that are not over have lost the race: they are canceled.
-func (p *parallel) finish(m *Machine, f *frame, r result) {
+// finish ends the step. Branches that are not over have lost the race: with the end of the step they
+// are given up, which is said where their steps are read.
+func (p *parallel) finish(f *frame, r result) {
 	for i, b := range p.branches {
-		if !b.done {
-			b.cancel(m)
+		if !b.done && b.cur != nil {
+			b.scope.keep(b.cur.step.ID, result{status: "canceled"})
 		}
 		f.scope.adopt(b.scope, p.body.Branches[i])
 	}
 	f.finish(r)
-}
-
-// cancel gives the sequence up, and says so where its steps are read.
-func (s *sequence) cancel(m *Machine) {
-	if s.cur != nil {
-		s.scope.keep(s.cur.step.ID, result{status: "canceled"})
-	}
-	s.drop(m)
 }
 
 func (p *parallel) next(t *turn, _ *frame) bool {
