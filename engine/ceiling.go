@@ -88,26 +88,32 @@ func ReleasedBy(history []Entry) *ReleasedData {
 var ErrNotHeld = errors.New("only a run that was parked before it began can be released")
 
 // Release lets a held run go on, or cancels it. While an engine has the journal, it must be this
-// one.
-func (e *Engine) Release(ctx context.Context, id RunID, data ReleasedData, now time.Time) (Run, error) {
-	loaded, err := e.o.Journal.Load(ctx, id)
-	if err != nil {
-		return Run{}, err
+// one. A run that is not held is refused with [ErrNotHeld].
+func (e *Engine) Release(ctx context.Context, id RunID, data ReleasedData) error {
+	data.Note = shortened(data.Note, MaxAnswerComment)
+	for {
+		loaded, err := e.o.Journal.Load(ctx, id)
+		if err != nil {
+			return err
+		}
+		if loaded.Run.State != Parked || len(loaded.Entries) > 0 {
+			return fmt.Errorf("run %s is %s: %w", id, loaded.Run.State, ErrNotHeld)
+		}
+		err = e.o.Journal.Append(ctx, data.append(id, time.Now().UTC()))
+		if errors.Is(err, ErrOutOfOrder) {
+			continue // somebody else's word came first: look what it was
+		}
+		e.poke()
+		return err
 	}
-	run := loaded.Run
-	if run.State != Parked || len(loaded.Entries) > 0 {
-		return Run{}, fmt.Errorf("run %s is %s: %w", id, run.State, ErrNotHeld)
+}
+
+// append is what a person's word on a held run adds to it.
+func (d ReleasedData) append(id RunID, now time.Time) Append {
+	a := Append{Run: id, State: Ready, Entries: []Entry{{Seq: 1, Kind: Released, At: now, Data: encode(d)}}}
+	if d.Cancel {
+		a.State, a.Message, a.Ended = Canceled, "canceled by "+d.By, now
+		a.Entries = append(a.Entries, Entry{Seq: 2, Kind: Ended, At: now, Data: encode(EndedData{State: a.State, Message: a.Message})})
 	}
-	run.State, run.Message = Ready, ""
-	a := Append{Run: id, Entries: []Entry{{Seq: 1, Kind: Released, At: now.UTC(), Data: encode(data)}}}
-	if data.Cancel {
-		run.State, run.Message, run.Ended = Canceled, "canceled by "+data.By, now.UTC()
-		a.Entries = append(a.Entries, Entry{Seq: 2, Kind: Ended, At: now.UTC(), Data: encode(EndedData{State: run.State, Message: run.Message})})
-	}
-	a.State, a.Message, a.Ended = run.State, run.Message, run.Ended
-	if err := e.o.Journal.Append(ctx, a); err != nil {
-		return Run{}, err
-	}
-	e.poke()
-	return run, nil
+	return a
 }

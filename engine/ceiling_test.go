@@ -131,7 +131,7 @@ func TestAHeldRunGoesOnOrIsCanceledAsAPersonSays(t *testing.T) {
 			t.Fatalf("%v started, %v held", started, held)
 		}
 		release := func(id engine.RunID, cancel bool) error {
-			_, err := l.engine.Release(context.Background(), id, engine.ReleasedData{By: "ana", Note: "mended", Cancel: cancel}, time.Now())
+			err := l.engine.Release(context.Background(), id, engine.ReleasedData{By: "ana", Note: "mended", Cancel: cancel})
 			return err
 		}
 		if err := release(held[0], false); err != nil {

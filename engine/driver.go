@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
@@ -352,37 +351,3 @@ func (d *driver) attempt(ctx context.Context, a Attempt) {
 }
 
 var errAttemptTimeout = errors.New("attempt timed out")
-
-// Resolve records a person's word on an uncertain step and makes the run ready again. The run
-// must not be in progress: while the engine runs, only a parked run is sure not to be.
-func (e *Engine) Resolve(ctx context.Context, id RunID, step string, data ResolveData, now time.Time) (Run, error) {
-	loaded, err := e.o.Journal.Load(ctx, id)
-	if err != nil {
-		return Run{}, err
-	}
-	if state := loaded.Run.State; e.running.Load() && state != Parked {
-		return Run{}, fmt.Errorf("run %s is %s: a step can be settled when the run is parked", id, state)
-	}
-	d := &driver{e: e, run: loaded.Run}
-	m, err := d.rebuild(loaded)
-	if err != nil {
-		return Run{}, fmt.Errorf("run %s: %w", id, err)
-	}
-	entry, err := m.Resolve(step, data, now.UTC())
-	if err != nil {
-		return Run{}, fmt.Errorf("run %s: %w: %s", id, err, uncertainSteps(m.Uncertain()))
-	}
-	d.run.State, d.run.Message = Ready, ""
-	if err := e.o.Journal.Append(ctx, Append{Run: id, Entries: []Entry{entry}, State: Ready}); err != nil {
-		return Run{}, err
-	}
-	e.poke()
-	return d.run, nil
-}
-
-func uncertainSteps(paths []string) string {
-	if len(paths) == 0 {
-		return "no step of it is"
-	}
-	return "uncertain are " + strings.Join(paths, ", ")
-}

@@ -22,7 +22,7 @@ var ErrMayNot = errors.New("the answer does not count")
 const (
 	MaxQuestionTitle   = 300    // characters; more is cut
 	MaxQuestionDetails = 10_000 // characters; more is cut
-	MaxAnswerComment   = 2000   // characters
+	MaxAnswerComment   = 2000   // characters of whatever a person adds in words; more is cut
 	MaxAnswer          = 64 << 10
 )
 

@@ -476,11 +476,12 @@ func (m *Machine) Resolve(path string, d ResolveData, now time.Time) (Entry, err
 	if f == nil || f.act == nil || f.act.phase != unsure {
 		return Entry{}, fmt.Errorf("%w: step %q is not uncertain", ErrNotFound, path)
 	}
+	d.Note = shortened(d.Note, MaxAnswerComment)
 	e := m.entry(f.act.path(f), Resolve, f.act.number, now, d)
 	return e, m.apply(e)
 }
 
-// Uncertain lists the paths of the steps that wait for a person.
+// Uncertain lists the paths of the steps that wait for a person, sorted.
 func (m *Machine) Uncertain() []string {
 	var paths []string
 	for path, f := range m.active {
@@ -488,6 +489,7 @@ func (m *Machine) Uncertain() []string {
 			paths = append(paths, path)
 		}
 	}
+	slices.Sort(paths)
 	return paths
 }
 
@@ -497,6 +499,7 @@ func (m *Machine) Cancel(d CancelData, now time.Time) (Entry, error) {
 	if m.ended != nil || m.play.stage == isOver {
 		return Entry{}, fmt.Errorf("%w: the run can't be canceled any more", ErrNotFound)
 	}
+	d.Reason = shortened(d.Reason, MaxAnswerComment)
 	e := m.entry("", Canceling, 0, now, d)
 	return e, m.apply(e)
 }

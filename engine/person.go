@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,28 @@ func (e *Engine) Answer(ctx context.Context, run RunID, question string, d Answe
 // Cancel calls a run off: its steps end, what is in the air lands, finally runs.
 func (e *Engine) Cancel(ctx context.Context, run RunID, d CancelData) error {
 	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) { return m.Cancel(d, now) })
+}
+
+// Resolve records a person's word on an uncertain step and makes the run ready again. While an
+// attempt of the run is in the air, it is refused: what comes back may be the answer.
+func (e *Engine) Resolve(ctx context.Context, run RunID, step string, data ResolveData) error {
+	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) {
+		if e.running.Load() && m.flying > 0 {
+			return Entry{}, fmt.Errorf("%w: run %s is in progress: a step can be settled when nothing of it is in the air", ErrMayNot, run)
+		}
+		entry, err := m.Resolve(step, data, now.UTC())
+		if err != nil {
+			return Entry{}, fmt.Errorf("run %s: %w: %s", run, err, uncertainSteps(m.Uncertain()))
+		}
+		return entry, nil
+	})
+}
+
+func uncertainSteps(paths []string) string {
+	if len(paths) == 0 {
+		return "no step of it is"
+	}
+	return "uncertain are " + strings.Join(paths, ", ")
 }
 
 // Questions lists the open questions of a run.

@@ -260,10 +260,10 @@ func TestAPersonsWordLetsAParkedRunGoOn(t *testing.T) {
 				l.deliver(numbered(1))
 				wait(time.Minute)
 				l.all(engine.Parked)
-				if _, err := l.engine.Resolve(t.Context(), l.ids[0], "steps/1", engine.ResolveData{By: "ana"}, time.Now()); !errors.Is(err, engine.ErrNotFound) {
+				if err := l.engine.Resolve(t.Context(), l.ids[0], "steps/1", engine.ResolveData{By: "ana"}); !errors.Is(err, engine.ErrNotFound) {
 					t.Errorf("a step that is not uncertain was resolved: %v", err)
 				}
-				if _, err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0", engine.ResolveData{Happened: happened, By: "ana"}, time.Now()); err != nil {
+				if err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0", engine.ResolveData{Happened: happened, By: "ana"}); err != nil {
 					t.Fatal(err)
 				}
 				wait(time.Second)
@@ -294,12 +294,12 @@ func TestAPersonsWordDoesNotDisturbARunInProgress(t *testing.T) {
 		l.deliver(numbered(1))
 		time.Sleep(time.Second)
 		word := engine.ResolveData{Happened: true, By: "ana"}
-		if _, err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0[0]/do/0", word, time.Now()); err == nil {
+		if err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0[0]/do/0", word); err == nil {
 			t.Error("a step was resolved while the run was in progress")
 		}
 		wait(time.Minute)
 		l.all(engine.Parked)
-		if _, err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0[0]/do/0", word, time.Now()); err != nil {
+		if err := l.engine.Resolve(t.Context(), l.ids[0], "steps/0[0]/do/0", word); err != nil {
 			t.Error(err)
 		}
 		wait(time.Minute)

@@ -363,7 +363,7 @@ func TestAnUncertainStepMakesReadinessFailUntilAPersonHasSaidWhatBecameOfIt(t *t
 			b.t.Errorf("%v, %v", runs, err)
 			return
 		}
-		if _, err := b.d.Engine().Resolve(b.t.Context(), runs[0].ID, "steps/0", engine.ResolveData{Happened: true, By: "ana"}, time.Now()); err != nil {
+		if err := b.d.Engine().Resolve(b.t.Context(), runs[0].ID, "steps/0", engine.ResolveData{Happened: true, By: "ana"}); err != nil {
 			b.t.Error(err)
 		}
 		time.Sleep(10 * time.Second)

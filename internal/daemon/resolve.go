@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/playbooks"
@@ -14,7 +13,22 @@ import (
 // Resolve records a person's word on an uncertain step of a parked run, in the journal at path,
 // which no daemon may hold. The run goes on when the daemon starts.
 func Resolve(ctx context.Context, path, ref, step string, d engine.ResolveData, catalog playbooks.Catalog) (engine.Run, error) {
-	run, err := settleable(ctx, path, ref)
+	return settled(ctx, path, ref, engine.Options{Compile: Recompile(catalog)}, func(e *engine.Engine, id engine.RunID) error {
+		return e.Resolve(ctx, id, step, d)
+	})
+}
+
+// Release lets a held run go on at the next start, or cancels it, in the journal at path, which no
+// daemon may hold.
+func Release(ctx context.Context, path, ref string, d engine.ReleasedData) (engine.Run, error) {
+	return settled(ctx, path, ref, engine.Options{}, func(e *engine.Engine, id engine.RunID) error {
+		return e.Release(ctx, id, d)
+	})
+}
+
+// settled says something to a run in a journal that no daemon holds, and returns what the run is then.
+func settled(ctx context.Context, path, ref string, o engine.Options, say func(*engine.Engine, engine.RunID) error) (run engine.Run, err error) {
+	id, err := settleable(ctx, path, ref)
 	if err != nil {
 		return engine.Run{}, err
 	}
@@ -22,9 +36,13 @@ func Resolve(ctx context.Context, path, ref, step string, d engine.ResolveData, 
 	if err != nil {
 		return engine.Run{}, err
 	}
-	defer db.Close()
-	e := engine.New(engine.Options{Journal: db, Compile: Recompile(catalog)})
-	return e.Resolve(ctx, run, step, d, time.Now())
+	defer func() { err = errors.Join(err, db.Close()) }()
+	o.Journal = db
+	if err := say(engine.New(o), id); err != nil {
+		return engine.Run{}, err
+	}
+	loaded, err := db.Load(ctx, id)
+	return loaded.Run, err
 }
 
 // settleable finds the run. It only reads: a journal that is not there is not made.
@@ -47,19 +65,4 @@ func settleable(ctx context.Context, path, ref string) (id engine.RunID, err err
 	default:
 		return run.ID, nil
 	}
-}
-
-// Release lets a held run go on at the next start, or cancels it, in the journal at path, which no
-// daemon may hold.
-func Release(ctx context.Context, path, ref string, d engine.ReleasedData) (engine.Run, error) {
-	id, err := settleable(ctx, path, ref)
-	if err != nil {
-		return engine.Run{}, err
-	}
-	db, err := store.Open(ctx, path, store.Options{})
-	if err != nil {
-		return engine.Run{}, err
-	}
-	defer db.Close()
-	return engine.New(engine.Options{Journal: db}).Release(ctx, id, d, time.Now())
 }

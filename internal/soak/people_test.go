@@ -71,7 +71,7 @@ func (w *world) decide() {
 	for _, run := range runs {
 		w.apart()
 		if strings.HasPrefix(run.Message, engine.HeldPrefix) {
-			if _, err := w.d.Engine().Release(ctx, run.ID, engine.ReleasedData{By: "anna@contoso.example"}, time.Now()); err != nil {
+			if err := w.d.Engine().Release(ctx, run.ID, engine.ReleasedData{By: "anna@contoso.example"}); err != nil {
 				w.t.Errorf("seed %d: release of run %s: %v", w.seed, run.ID, err)
 			}
 			w.weather.count("runs released by people", 1)
@@ -94,7 +94,7 @@ func (w *world) decide() {
 		}
 		step, _, _ := strings.Cut(path, ":")
 		data := engine.ResolveData{Happened: happened, By: "anna@contoso.example", Note: "I looked at the pager."}
-		if _, err := w.d.Engine().Resolve(ctx, run.ID, step, data, time.Now()); err != nil {
+		if err := w.d.Engine().Resolve(ctx, run.ID, step, data); err != nil {
 			w.t.Errorf("seed %d: resolve of run %s (%s): %v", w.seed, run.ID, run.Message, err)
 		}
 		w.weather.count("steps settled by people", 1)
