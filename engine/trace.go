@@ -56,9 +56,9 @@ func (a AttemptTrace) Effective() bool {
 // Trace reads a history step by step, in the order in which they began. p gives names to the
 // steps; nil leaves them nameless.
 func Trace(p *playbooks.Playbook, history []Entry) []*StepTrace {
-	t := tracer{steps: map[string]*StepTrace{}, known: map[string]*playbooks.Step{}}
+	t := tracer{steps: map[string]*StepTrace{}}
 	if p != nil {
-		indexSteps(p, "", t.known)
+		t.known = Steps(p)
 	}
 	for _, e := range history {
 		t.entry(e)
@@ -69,25 +69,45 @@ func Trace(p *playbooks.Playbook, history []Entry) []*StepTrace {
 type tracer struct {
 	order []*StepTrace
 	steps map[string]*StepTrace
-	known map[string]*playbooks.Step
+	known StepIndex
 }
 
-// indexSteps finds steps by their path in the syntax tree, those of called playbooks below the call.
-func indexSteps(p *playbooks.Playbook, base string, into map[string]*playbooks.Step) {
+// StepIndex finds the steps of a playbook by their path in the syntax tree; those of called playbooks
+// are below the call.
+type StepIndex map[string]*playbooks.Step
+
+// Steps indexes the steps of a playbook.
+func Steps(p *playbooks.Playbook) StepIndex {
+	x := StepIndex{}
+	x.add(p, "")
+	return x
+}
+
+func (x StepIndex) add(p *playbooks.Playbook, base string) {
 	var walk func(steps []playbooks.Step)
 	walk = func(steps []playbooks.Step) {
 		for i := range steps {
 			s := &steps[i]
-			into[base+s.Path] = s
+			x[base+s.Path] = s
 			s.Nested(func(_ string, steps []playbooks.Step) { walk(steps) })
 			if call, ok := s.Body.(*playbooks.Call); ok {
-				indexSteps(call.Playbook, base+s.Path+"/call/", into)
+				x.add(call.Playbook, base+s.Path+"/call/")
 			}
 		}
 	}
 	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
 		walk(list)
 	}
+}
+
+// At returns the step that an entry or an attempt with this path is about; nil if there is none.
+func (x StepIndex) At(path string) *playbooks.Step { return x[TreePath(path)] }
+
+// TreePath is the path in the syntax tree of what an entry's path says: without the part of an action
+// and the indexes of iterations.
+func TreePath(path string) string {
+	path, _, _ = strings.Cut(path, ":")
+	return iterationIndex.ReplaceAllString(path, "")
 }
 
 var iterationIndex = regexp.MustCompile(`\[\d+\]`)
@@ -97,7 +117,7 @@ func (t *tracer) step(path string) *StepTrace {
 		return s
 	}
 	s := &StepTrace{Path: path, Kind: "action", Status: "running"}
-	if known := t.known[iterationIndex.ReplaceAllString(path, "")]; known != nil {
+	if known := t.known.At(path); known != nil {
 		s.ID, s.Name = known.ID, known.Name
 		switch b := known.Body.(type) {
 		case *playbooks.Act:
@@ -241,7 +261,7 @@ func (t *tracer) timed(s *StepTrace, e Entry) {
 
 func (t *tracer) woke(s *StepTrace) {
 	s.Rounds++
-	if known := t.known[iterationIndex.ReplaceAllString(s.Path, "")]; known != nil {
+	if known := t.known.At(s.Path); known != nil {
 		if b, ok := known.Body.(*playbooks.Wait); ok && b.Poll != nil {
 			return // it looks again
 		}

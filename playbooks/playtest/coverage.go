@@ -2,7 +2,6 @@ package playtest
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,8 +77,6 @@ func (c *Coverage) know(steps []playbooks.Step) {
 	}
 }
 
-var index = regexp.MustCompile(`\[\d+\]`)
-
 // add notes what a history has seen. Steps of called playbooks count for the tests of those.
 func (c *Coverage) add(history []engine.Entry, m engine.Match) {
 	switch m.Verdict {
@@ -91,8 +88,7 @@ func (c *Coverage) add(history []engine.Entry, m engine.Match) {
 	}
 	asked := map[string]bool{}
 	for _, e := range history {
-		path, _, _ := strings.Cut(e.Path, ":")
-		path = index.ReplaceAllString(path, "")
+		path := engine.TreePath(e.Path)
 		if _, known := c.steps[path]; !known {
 			continue
 		}

@@ -3,7 +3,6 @@ package playtest
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
@@ -15,6 +14,7 @@ import (
 type stage struct {
 	c        Case
 	playbook *playbooks.Playbook
+	steps    engine.StepIndex
 	lists    map[string]any
 	world    *world
 
@@ -148,11 +148,8 @@ func (s *stage) settle(a engine.Attempt) {
 
 // stepID is the id of the step at a path.
 func (s *stage) stepID(path string) string {
-	path, _, _ = strings.Cut(path, ":")
-	for _, step := range engine.Trace(s.playbook, s.history) {
-		if step.Path == path {
-			return step.ID
-		}
+	if step := s.steps.At(path); step != nil {
+		return step.ID
 	}
 	return ""
 }

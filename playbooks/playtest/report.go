@@ -39,10 +39,10 @@ func (t *Tester) Run(f *File) []Result {
 		return []Result{{File: f.Path, Playbook: f.Playbook, Name: "the playbook", Problems: []Problem{{
 			At: f.Path, Want: "a playbook " + f.Playbook, Got: "there is none, or it has errors: see playbookd check"}}}}
 	}
-	cover := t.cover(p)
+	cover, steps := t.cover(p), engine.Steps(p)
 	var results []Result
 	for _, c := range f.Cases {
-		s := &stage{c: c, playbook: p, lists: t.lists(p, f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel}
+		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel}
 		s.checks = slices.Clone(c.Expects)
 		slices.SortStableFunc(s.checks, inTime)
 		s.play()
