@@ -22,7 +22,6 @@ type RunFilter struct {
 	Playbook string
 	State    engine.RunState
 	Object   string // "alerts/ID"
-	Asking   bool   // only runs that wait for people's answers
 	Since    time.Time
 	Limit    int
 	Before   engine.RunID // continue a list: the last run of the page before
@@ -89,9 +88,6 @@ func (f RunFilter) query(created, n int64) (string, []any) {
 	if f.Object != "" {
 		c.and(`AND r.object = ? AND r.object <> '' `, f.Object)
 	}
-	if f.Asking {
-		c.and(`AND r.message GLOB ? `, engine.AskingPrefix+"*")
-	}
 	if f.Before != "" {
 		c.and(`AND (r.created, r.n) < (? , ? ) `, created, n)
 	}
@@ -104,6 +100,45 @@ func limit(n int) int {
 		return DefaultLimit
 	}
 	return min(n, MaxLimit)
+}
+
+// The index runs_asking has the runs that ask. SQLite uses it where a query repeats its conditions
+// word for word; 'asks ' is [engine.AskingPrefix].
+const (
+	asking     = ` WHERE r.ended IS NULL AND r.message GLOB 'asks *' AND r.created >= ?1`
+	sqlAsking  = selectRuns + asking + ` ORDER BY r.created, r.n LIMIT ?2`
+	sqlAskers  = `SELECT count(*) FROM runs r` + asking
+	sqlAskedBy = `SELECT r.id FROM runs r` + asking + ` AND instr(r.message, ?2) > 0 ORDER BY r.created, r.n LIMIT ?3`
+)
+
+// Asking returns the runs that wait for people's answers, the oldest first, at most so many, and how
+// many there are in all.
+func (r *Reader) Asking(ctx context.Context, most int) (runs []engine.Run, all int, err error) {
+	err = r.look(ctx, func(v *view) (err error) {
+		if _, err = v.get(sqlAskers, []any{stamp(time.Time{})}, &all); err == nil {
+			runs, err = v.runs(sqlAsking, stamp(time.Time{}), limit(most))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("list runs that ask: %w", err)
+	}
+	return runs, all, nil
+}
+
+// AskedBy returns the runs that may be those that ask the question with an ID: what a run says that it
+// asks holds texts of others, too.
+func (r *Reader) AskedBy(ctx context.Context, question string) (ids []engine.RunID, err error) {
+	err = r.look(ctx, func(v *view) (err error) {
+		ids, err = collect(v, sqlAskedBy, []any{stamp(time.Time{}), engine.AskingPrefix + question + ":", MaxLimit}, func(row scanner) (id engine.RunID, err error) {
+			return id, row.Scan(&id)
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find who asks %.64q: %w", question, err)
+	}
+	return ids, nil
 }
 
 const sqlRunPrefix = `SELECT id FROM runs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3`

@@ -288,3 +288,52 @@ func TestAReaderWhoGivesUpIsInterruptedAndSpoilsNothing(t *testing.T) {
 		t.Error(ids)
 	}
 }
+
+func TestRunsThatAskAreFoundByTheirQuestionsHoweverManyWaitForSomethingElse(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	say := func(i int, state engine.RunState, message string) engine.RunID {
+		t.Helper()
+		run := mustStart(t, db, fmt.Sprint("a", i), i, "contain")
+		a := engine.Append{Run: run.ID, State: state, Message: message}
+		switch state {
+		case engine.Waiting:
+			a.Wake = moments(900)
+		case engine.Succeeded:
+			a.Ended = moments(600)
+		}
+		mustAppend(t, db, a)
+		return run.ID
+	}
+	first := say(1, engine.Waiting, "asks q1a: Contain eve?")
+	say(2, engine.Waiting, "waits for asks q1a: nobody")
+	both := say(3, engine.Ready, "asks q2b: Close it?; asks q3c: Page asks q1a: somebody?")
+	say(4, engine.Succeeded, "asks q4d: a text that the playbook stopped with")
+	last := say(5, engine.Waiting, "asks q1ab: Contain adam?")
+
+	runs, all, err := db.Asking(t.Context(), 2)
+	if err != nil || all != 3 || len(runs) != 2 || runs[0].ID != first || runs[1].ID != both {
+		t.Errorf("asking are %v of %d (%v), want the two oldest of 3", runs, all, err)
+	}
+	for question, want := range map[string][]engine.RunID{
+		"q1a": {first, both}, "q1ab": {last}, "q2b": {both}, "q3c": {both}, "q4d": nil, "q1": nil, "q*": nil,
+	} {
+		got, err := db.AskedBy(t.Context(), question)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s is asked by %v (%v), want %v", question, got, err, want)
+		}
+	}
+}
+
+func TestRunsThatAskHaveAnIndexOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(asking, "GLOB '"+engine.AskingPrefix+"*'") {
+		t.Errorf("%q looks for another beginning than %q", asking, engine.AskingPrefix)
+	}
+	db := newTest(t)
+	for _, query := range []string{sqlAsking, sqlAskers, sqlAskedBy} {
+		if steps := strings.Join(plan(t, db, query), "; "); !strings.Contains(steps, "INDEX runs_asking") || strings.Contains(steps, "TEMP B-TREE") {
+			t.Errorf("%s\n%s", query, steps)
+		}
+	}
+}
