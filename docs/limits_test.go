@@ -187,6 +187,18 @@ func ofTheDaemon() []limits {
 			{"time within which they are counted", config.MaxCeilingWithin},
 			{"how long own writes are remembered, to tell echoes", engine.EchoWindow},
 		}},
+		{"People", []limit{
+			{"people", config.MaxPeople},
+			{"roles of a person", config.MaxRoles},
+			{"fewest characters of a token", server.MinToken},
+			{"size of a request", size(server.MaxDeskBody)},
+			{"time of recording what a person says", server.DeskTimeout},
+			{"runs whose open questions are listed; how many more ask is said", daemon.MaxApprovals},
+			{"characters of a question's title that are shown", engine.MaxQuestionTitle},
+			{"characters of its details that are shown", engine.MaxQuestionDetails},
+			{"size of an answer", size(engine.MaxAnswer)},
+			{"characters of a comment, note or reason that are kept", engine.MaxAnswerComment},
+		}},
 		{"Health and metrics", []limit{
 			{"time of one check", server.CheckTimeout},
 			{"time for which its result is shown again", server.CheckAge},

@@ -109,6 +109,12 @@ func questionID(run RunID, path string) string {
 	return "q" + strings.ToLower(base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:8]))
 }
 
+// IsQuestionID says whether a text has the form of a question's ID. Others need not be looked for.
+func IsQuestionID(id string) bool {
+	rest, ok := strings.CutPrefix(id, "q")
+	return ok && rest != "" && strings.Trim(rest, "0123456789abcdefghijklmnopqrstuv") == ""
+}
+
 // digest identifies all that people are shown.
 func (d AskedData) digest(run RunID, path string) string {
 	d.Digest = ""

@@ -194,6 +194,9 @@ func (t *tracer) entry(e Entry) {
 			if d.Happened {
 				s.Status, s.Message = "ok", "happened, says "+d.By
 			}
+			if d.Note != "" {
+				s.Message += ": " + d.Note
+			}
 		}
 	}
 }

@@ -22,12 +22,19 @@ const (
 
 // Desk is where people's words go.
 type Desk interface {
-	// Approvals lists what is asked and not answered yet, the most urgent first.
-	Approvals(ctx context.Context) ([]engine.Question, error)
+	// Approvals lists what is asked and not answered yet, the most urgent first, and says how many more
+	// runs ask something than could be looked at.
+	Approvals(ctx context.Context) (list []engine.Question, more int, err error)
+	// Question finds an open question; [engine.ErrNotFound] if there is none with that ID.
+	Question(ctx context.Context, id string) (engine.Question, error)
 	// Answer records an answer. The errors are those of [engine.Engine.Answer].
-	Answer(ctx context.Context, question string, d engine.AnsweredData) error
-	// Cancel calls a run off.
-	Cancel(ctx context.Context, run string, d engine.CancelData) error
+	Answer(ctx context.Context, q engine.Question, d engine.AnsweredData) error
+	// Cancel calls a run off. A run is named by its ID or the beginning of it; the whole is returned.
+	Cancel(ctx context.Context, run string, d engine.CancelData) (engine.RunID, error)
+	// Resolve settles an uncertain step of a parked run.
+	Resolve(ctx context.Context, run, step string, d engine.ResolveData) (engine.RunID, error)
+	// Release lets a run that was held before it began go on, or cancels it.
+	Release(ctx context.Context, run string, d engine.ReleasedData) (engine.RunID, error)
 	// Start starts a playbook by hand.
 	Start(ctx context.Context, playbook, by string, event, inputs json.RawMessage) (engine.RunID, error)
 }
@@ -39,6 +46,8 @@ type Desk interface {
 //	GET  /api/approvals/{question}     one question
 //	POST /api/approvals/{question}     {"digest", "approve" or "answer", "comment"}
 //	POST /api/runs/{run}/cancel        {"reason"}; role operator
+//	POST /api/runs/{run}/resolve       {"step", "happened", "note"}; role operator
+//	POST /api/runs/{run}/release       {"cancel", "note"}; role operator
 //	POST /api/playbooks/{name}/runs    {"event", "inputs"}; role operator
 //
 // Answers: 200 done; 400 the body is not what it should be; 401 no valid token; 403 may not; 404 no
@@ -49,6 +58,8 @@ func (s *Server) deskRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/approvals/{question}", d.as("", d.one))
 	mux.HandleFunc("POST /api/approvals/{question}", d.as("", d.answer))
 	mux.HandleFunc("POST /api/runs/{run}/cancel", d.as(OperatorRole, d.cancel))
+	mux.HandleFunc("POST /api/runs/{run}/resolve", d.as(OperatorRole, d.resolve))
+	mux.HandleFunc("POST /api/runs/{run}/release", d.as(OperatorRole, d.release))
 	mux.HandleFunc("POST /api/playbooks/{name}/runs", d.as(OperatorRole, d.start))
 }
 
@@ -99,7 +110,7 @@ func (d *desk) status(err error) int {
 		return no.status
 	case errors.Is(err, engine.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, engine.ErrMayNot):
+	case errors.Is(err, engine.ErrMayNot), errors.Is(err, engine.ErrNotHeld):
 		return http.StatusConflict
 	}
 	return http.StatusServiceUnavailable
@@ -127,31 +138,19 @@ func body(r *http.Request, into any) error {
 }
 
 func (d *desk) list(r *http.Request, _ Person) (any, error) {
-	list, err := d.s.o.Desk.Approvals(r.Context())
+	list, more, err := d.s.o.Desk.Approvals(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	if list == nil {
 		list = []engine.Question{}
 	}
-	return map[string]any{"approvals": list}, nil
+	return map[string]any{"approvals": list, "more": more}, nil
 }
 
-func (d *desk) find(r *http.Request) (engine.Question, error) {
-	list, err := d.s.o.Desk.Approvals(r.Context())
-	if err != nil {
-		return engine.Question{}, err
-	}
-	id := r.PathValue("question")
-	for _, q := range list {
-		if q.Asked.ID == id {
-			return q, nil
-		}
-	}
-	return engine.Question{}, fmt.Errorf("%w: there is no open question %.64q", engine.ErrNotFound, id)
+func (d *desk) one(r *http.Request, _ Person) (any, error) {
+	return d.s.o.Desk.Question(r.Context(), r.PathValue("question"))
 }
-
-func (d *desk) one(r *http.Request, _ Person) (any, error) { return d.find(r) }
 
 func (d *desk) answer(r *http.Request, p Person) (any, error) {
 	var given struct {
@@ -163,7 +162,7 @@ func (d *desk) answer(r *http.Request, p Person) (any, error) {
 	if err := body(r, &given); err != nil {
 		return nil, err
 	}
-	q, err := d.find(r)
+	q, err := d.s.o.Desk.Question(r.Context(), r.PathValue("question"))
 	switch {
 	case err != nil:
 		return nil, err
@@ -178,7 +177,7 @@ func (d *desk) answer(r *http.Request, p Person) (any, error) {
 	if given.Approve != nil {
 		data.Approve = *given.Approve
 	}
-	if err := d.s.o.Desk.Answer(r.Context(), q.Asked.ID, data); err != nil {
+	if err := d.s.o.Desk.Answer(r.Context(), q, data); err != nil {
 		return nil, err
 	}
 	return map[string]string{"run": string(q.Run), "question": q.Asked.ID}, nil
@@ -191,11 +190,43 @@ func (d *desk) cancel(r *http.Request, p Person) (any, error) {
 	if err := body(r, &given); err != nil {
 		return nil, err
 	}
-	run := r.PathValue("run")
-	if err := d.s.o.Desk.Cancel(r.Context(), run, engine.CancelData{By: p.Name, Reason: given.Reason}); err != nil {
+	return said(d.s.o.Desk.Cancel(r.Context(), r.PathValue("run"), engine.CancelData{By: p.Name, Reason: given.Reason}))
+}
+
+func (d *desk) resolve(r *http.Request, p Person) (any, error) {
+	var given struct {
+		Step     string `json:"step"`
+		Happened *bool  `json:"happened"`
+		Note     string `json:"note"`
+	}
+	if err := body(r, &given); err != nil {
 		return nil, err
 	}
-	return map[string]string{"run": run}, nil
+	if given.Step == "" || given.Happened == nil {
+		return nil, &refused{http.StatusBadRequest, "say which step, and whether it happened: {\"step\": PATH, \"happened\": true or false}"}
+	}
+	data := engine.ResolveData{Happened: *given.Happened, By: p.Name, Note: given.Note}
+	return said(d.s.o.Desk.Resolve(r.Context(), r.PathValue("run"), given.Step, data))
+}
+
+func (d *desk) release(r *http.Request, p Person) (any, error) {
+	var given struct {
+		Cancel bool   `json:"cancel"`
+		Note   string `json:"note"`
+	}
+	if err := body(r, &given); err != nil {
+		return nil, err
+	}
+	data := engine.ReleasedData{By: p.Name, Note: given.Note, Cancel: given.Cancel}
+	return said(d.s.o.Desk.Release(r.Context(), r.PathValue("run"), data))
+}
+
+// said is the answer to a word on a run that was recorded.
+func said(run engine.RunID, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"run": string(run)}, nil
 }
 
 func (d *desk) start(r *http.Request, p Person) (any, error) {
@@ -206,11 +237,7 @@ func (d *desk) start(r *http.Request, p Person) (any, error) {
 	if err := body(r, &given); err != nil {
 		return nil, err
 	}
-	run, err := d.s.o.Desk.Start(r.Context(), r.PathValue("name"), p.Name, given.Event, given.Inputs)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]string{"run": string(run)}, nil
+	return said(d.s.o.Desk.Start(r.Context(), r.PathValue("name"), p.Name, given.Event, given.Inputs))
 }
 
 // Refuse makes an error of a [Desk] that the person can do something about.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,5 +77,43 @@ func TestAHeldRunIsExplainedAndReleasedByName(t *testing.T) {
 	}
 	if _, errs, code := playbookd(t, "release", "--data", data, second, "--by", "me"); code != exitBroken || !strings.Contains(errs, "is over (canceled)") {
 		t.Errorf("releasing what is canceled: exit code %d, %q", code, errs)
+	}
+}
+
+func TestAHeldRunIsReleasedWhileTheDaemonRuns(t *testing.T) {
+	t.Parallel()
+	file, _, _ := people(t)
+	data := filepath.Join(filepath.Dir(file), "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	circled(t, data)
+	held := into[[]engine.Run](t, must(t, "runs", "-c", file, "--state", "parked", "--json"))
+	first, second := string(held[1].ID), string(held[0].ID)
+	as := func(name string, args ...string) (out, errs string, code int) {
+		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
+	}
+	said := false
+	served(t, file, func() bool {
+		if !said {
+			if _, _, code := as("lena", "approvals"); code != exitOK {
+				return false
+			}
+			refused(t, "a role that is missing", "needs the role operator")(as("anna", "release", first))
+			if out, errs, code := as("lena", "release", first, "--note", "condition mended"); code != exitOK || out != "run "+first+" goes on\n" {
+				t.Errorf("release: exit code %d, %q, %q", code, out, errs)
+			}
+			if out, errs, code := as("lena", "release", second, "--cancel"); code != exitOK || out != "run "+second+" is canceled\n" {
+				t.Errorf("release --cancel: exit code %d, %q, %q", code, out, errs)
+			}
+			refused(t, "a run that is over", "only a run that was parked before it began")(as("lena", "release", second))
+			said = true
+		}
+		return len(into[[]engine.Run](t, must(t, "runs", "-c", file, "--state", "succeeded", "--json"))) == 2
+	})
+	for id, want := range map[string]string{first: "released by lena: condition mended", second: "canceled by lena"} {
+		if out := must(t, "show", "-c", file, id); !strings.Contains(out, want) {
+			t.Errorf("show does not say %q:\n%s", want, out)
+		}
 	}
 }

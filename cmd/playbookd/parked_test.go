@@ -109,6 +109,57 @@ func TestAParkedRunGoesOnAsAPersonSays(t *testing.T) {
 	}
 }
 
+// The daemon need not be stopped for it: it is told in the name of the token, and of nobody else.
+func TestAParkedRunGoesOnWhileTheDaemonRuns(t *testing.T) {
+	t.Parallel()
+	url, made := tickets(t)
+	file, _, _ := people(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, strings.Replace(string(text), "http: [", "http: [\""+strings.TrimPrefix(url, "http://")+"\", ", 1))
+	write(t, filepath.Join(filepath.Dir(file), "playbooks", "ticket.yaml"), "name: ticket\ntriggers: [manual]\nsteps:\n"+
+		"  - action: http.request\n    with: {url: \""+url+"\", method: POST, body: {title: x}}\n")
+	as := func(name string, args ...string) (out, errs string, code int) {
+		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
+	}
+	id, said := "", false
+	served(t, file, func() bool {
+		if said {
+			return len(into[[]engine.Run](t, must(t, "runs", "-c", file, "--state", "succeeded", "--json"))) == 1
+		}
+		if id == "" {
+			if out, _, code := as("lena", "start", "ticket", "--json"); code == exitOK {
+				id = into[map[string]string](t, out)["run"]
+			}
+			return false
+		}
+		if runs := into[[]engine.Run](t, must(t, "runs", "-c", file, "--state", "parked", "--json")); len(runs) != 1 {
+			return false
+		}
+		settle := []string{"resolve", id, "steps/0", "--did-not-happen", "--note", "no ticket there"}
+		refused(t, "a stranger", "give your token")(as("stranger", settle...))
+		refused(t, "a role that is missing", "needs the role operator")(as("anna", settle...))
+		refused(t, "another step", "uncertain are steps/0")(as("lena", "resolve", id, "steps/1", "--happened"))
+		refused(t, "a run that is not there", "not found")(as("lena", "resolve", "nowhere", "steps/0", "--happened"))
+		refused(t, "a run that has begun", "only a run that was parked before it began")(as("lena", "release", id))
+		refused(t, "nobody's word", "with your token")(playbookd(t, append(settle, "-c", file)...))
+		refused(t, "a word without a token", "put your token into")(playbookd(t, append(settle, "-c", file, "--by", "me")...))
+		if out, errs, code := as("lena", append(settle, "--by", "somebody else")...); code != exitOK || out != "run "+id+" goes on\n" {
+			t.Fatalf("resolve: exit code %d, %q, %q", code, out, errs)
+		}
+		said = true
+		return false
+	})
+	if made.Load() != 2 {
+		t.Errorf("%d tickets were asked for, want the lost one and one more", made.Load())
+	}
+	if out := must(t, "show", "-c", file, id); !strings.Contains(out, "lena") || !strings.Contains(out, "no ticket there") || strings.Contains(out, "somebody else") {
+		t.Errorf("show does not say who settled it:\n%s", out)
+	}
+}
+
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

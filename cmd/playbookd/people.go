@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -72,6 +73,9 @@ func (f *deskFlags) client(s *streams) (*client, error) {
 	return c, nil
 }
 
+// errNotRunning means that nobody listens, so that nothing was said to anybody.
+var errNotRunning = errors.New("no daemon listens")
+
 // call makes one request. A token is only sent to where the person said, so redirects are refused.
 func (c *client) call(ctx context.Context, method, path string, body, into any) error {
 	var send io.Reader
@@ -89,6 +93,9 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("the daemon never redirects") }
 	resp, err := c.http.Do(req)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return fmt.Errorf("%w at %s: is playbookd serve running? %w", errNotRunning, c.base, plainError(err))
+	}
 	if err != nil {
 		return fmt.Errorf("the daemon at %s can't be reached: is playbookd serve running? %w", c.base, plainError(err))
 	}
@@ -118,19 +125,30 @@ token: the configuration's people: says whose token is whose.`,
 			if err != nil {
 				return err
 			}
-			var got struct{ Approvals []engine.Question }
+			got := struct {
+				Approvals []engine.Question `json:"approvals"`
+				More      int               `json:"more"` // runs that ask something, too
+			}{}
 			if err := c.call(cmd.Context(), http.MethodGet, "/api/approvals", nil, &got); err != nil {
 				return err
 			}
 			if s.json {
-				return s.printJSON(got.Approvals)
+				return s.printJSON(got)
+			}
+			if len(got.Approvals) == 0 && got.More == 0 {
+				_, err := fmt.Fprintln(s.err, "nobody is asked anything")
+				return err
 			}
 			var rows [][]string
 			for _, q := range got.Approvals {
 				rows = append(rows, []string{q.Asked.ID, timeLeft(q.Asked.Until), fmt.Sprintf("%d/%d", len(q.Votes), q.Asked.Count),
 					plain(strings.Join(q.Asked.By, ", "), 40), string(q.Run), plain(q.Asked.Title, 80)})
 			}
-			return table(s.out, []string{"QUESTION", "TIME LEFT", "ANSWERS", "ASKED", "RUN", "TITLE"}, rows)
+			if err := table(s.out, []string{"QUESTION", "TIME LEFT", "ANSWERS", "ASKED", "RUN", "TITLE"}, rows); err != nil || got.More == 0 {
+				return err
+			}
+			_, err = fmt.Fprintf(s.err, "%d more runs ask something, too: these are the questions of those that began first\n", got.More)
+			return err
 		},
 	}
 	f.add(cmd)

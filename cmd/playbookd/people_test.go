@@ -1,17 +1,26 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/store"
+	"github.com/playbookd/playbookd/triggers"
 )
 
 // questioner is a playbook that asks two people before it does something that can be counted.
@@ -65,6 +74,12 @@ func people(t *testing.T) (file string, acted *atomic.Int32, told *atomic.Value)
 	return file, acted, told
 }
 
+// open is what approvals prints as JSON.
+type open struct {
+	Approvals []engine.Question
+	More      int
+}
+
 func token(name string) string { return "the-token-of-" + name + "-0123456789" }
 
 func TestPeopleDecideThroughTheCommandLineAndOnlyTheRightOnes(t *testing.T) {
@@ -89,7 +104,7 @@ func TestPeopleDecideThroughTheCommandLineAndOnlyTheRightOnes(t *testing.T) {
 			step++
 		case 1:
 			out, _, _ := as("anna", "approvals", "--json")
-			list := into[[]engine.Question](t, out)
+			list := into[open](t, out).Approvals
 			if len(list) != 1 || told.Load() == nil {
 				return false
 			}
@@ -141,7 +156,7 @@ func TestARunIsCalledOffThroughTheCommandLine(t *testing.T) {
 			return false
 		}
 		out, _, _ := as("anna", "approvals", "--json")
-		if list := into[[]engine.Question](t, out); len(list) == 1 {
+		if list := into[open](t, out).Approvals; len(list) == 1 {
 			refused(t, "a role that is missing", "needs the role operator")(as("anna", "cancel", id))
 			if _, errs, code := as("lena", "cancel", id, "--reason", "false alarm"); code != exitOK {
 				t.Fatalf("cancel: exit code %d, %s", code, errs)
@@ -204,5 +219,80 @@ func refused(t *testing.T, what, words string) func(out, errs string, code int) 
 		if code != exitBroken || !strings.Contains(errs, words) {
 			t.Errorf("%s: exit code %d, %q%q, want %q", what, code, out, errs, words)
 		}
+	}
+}
+
+func TestApprovalsSayHowManyMoreRunsAskThanAreListed(t *testing.T) {
+	t.Parallel()
+	const beyond = 3
+	file, _, _ := people(t)
+	text := "name: many\ntriggers: [manual]\nsteps: [{approve: {title: \"Go on?\", by: [anna@contoso.example], within: 4h}}]\n"
+	write(t, filepath.Join(filepath.Dir(file), "playbooks", "many.yaml"), text)
+	p, findings := playbooks.Compile("many.yaml", []byte(text), playbooks.Options{Catalog: catalog()})
+	if err := findings.Err(); err != nil {
+		t.Fatal(err)
+	}
+	asked(t, filepath.Join(filepath.Dir(file), "data"), p, daemon.MaxApprovals+beyond)
+	as := func(args ...string) (out, errs string, code int) {
+		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), "anna.token"))...)
+	}
+	served(t, file, func() bool {
+		out, errs, code := as("approvals")
+		if code != exitOK {
+			return false
+		}
+		if lines := strings.Count(out, "Go on?"); lines != daemon.MaxApprovals || !strings.Contains(errs, "3 more runs ask") {
+			t.Errorf("%d questions are listed, and said is %q", lines, errs)
+		}
+		out, _, _ = as("approvals", "--json")
+		if got := into[open](t, out); len(got.Approvals) != daemon.MaxApprovals || got.More != beyond {
+			t.Errorf("%d questions and %d more", len(got.Approvals), got.More)
+		}
+		return true
+	})
+}
+
+// asked leaves a journal in which so many runs of a playbook wait for an answer.
+func asked(t *testing.T, data string, p *playbooks.Playbook, runs int) {
+	t.Helper()
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), filepath.Join(data, daemon.DatabaseName), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	e := engine.New(engine.Options{Journal: db})
+	e.Use(playbooks.NewSet(p))
+	var events []engine.Event
+	for n := range runs {
+		ev, err := triggers.Manual(triggers.ManualRun{Playbook: p, Tenant: "contoso"}, time.Now().Add(time.Duration(n)*time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev.ID += fmt.Sprint(n)
+		events = append(events, ev)
+	}
+	for part := range slices.Chunk(events, engine.MaxBatch) {
+		if _, err := e.Deliver(t.Context(), engine.Batch{Events: part}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		_, all, err := db.Asking(t.Context(), 1)
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("%d runs ask (%v)", all, err)
+		}
+		if all == runs {
+			break
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }

@@ -138,9 +138,9 @@ func (s *streams) showRun(r runReport) error {
 	switch {
 	case run.State != engine.Parked:
 	case strings.HasPrefix(run.Message, engine.HeldPrefix):
-		fmt.Fprintf(s.out, "\nThis run waits for a person and has done nothing yet. When you know why the playbook ran so often:\n  playbookd release %s [--cancel] --by YOU\n", run.ID)
+		fmt.Fprintf(s.out, "\nThis run waits for a person and has done nothing yet. When you know why the playbook ran so often:\n  playbookd release %s [--cancel] [--by YOU]\n", run.ID)
 	default:
-		fmt.Fprintf(s.out, "\nThis run waits for a person. When you know what happened:\n  playbookd resolve %s STEP --happened|--did-not-happen --by YOU\n", run.ID)
+		fmt.Fprintf(s.out, "\nThis run waits for a person. When you know what happened:\n  playbookd resolve %s STEP --happened|--did-not-happen [--by YOU]\n", run.ID)
 	}
 	for _, step := range r.Steps {
 		s.showStep(step)

@@ -18,23 +18,18 @@ import (
 	"github.com/playbookd/playbookd/triggers"
 )
 
-// MaxApprovals is how many open questions are listed.
+// MaxApprovals is how many runs have their open questions listed.
 const MaxApprovals = 1000
 
 // desk is where people's words reach runs.
 type desk struct{ d *Daemon }
 
 // Approvals implements [server.Desk].
-func (k desk) Approvals(ctx context.Context) ([]engine.Question, error) {
-	var runs []engine.Run
-	for _, state := range []engine.RunState{engine.Waiting, engine.Ready} {
-		more, err := k.d.db.Runs(ctx, store.RunFilter{State: state, Asking: true, Limit: MaxApprovals})
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, more...)
+func (k desk) Approvals(ctx context.Context) (list []engine.Question, more int, err error) {
+	runs, all, err := k.d.db.Asking(ctx, MaxApprovals)
+	if err != nil {
+		return nil, 0, err
 	}
-	var list []engine.Question
 	for _, run := range runs {
 		open, err := k.d.engine.Questions(ctx, run.ID)
 		if err != nil {
@@ -46,33 +41,64 @@ func (k desk) Approvals(ctx context.Context) ([]engine.Question, error) {
 	slices.SortStableFunc(list, func(a, b engine.Question) int {
 		return cmp.Or(a.Asked.Until.Compare(b.Asked.Until), cmp.Compare(a.Asked.ID, b.Asked.ID))
 	})
-	return list, nil
+	return list, all - len(runs), nil
+}
+
+// Question implements [server.Desk].
+func (k desk) Question(ctx context.Context, id string) (engine.Question, error) {
+	if !engine.IsQuestionID(id) {
+		return engine.Question{}, noQuestion(id)
+	}
+	runs, err := k.d.db.AskedBy(ctx, id)
+	if err != nil {
+		return engine.Question{}, err
+	}
+	for _, run := range runs {
+		open, err := k.d.engine.Questions(ctx, run)
+		if err != nil {
+			return engine.Question{}, err
+		}
+		if i := slices.IndexFunc(open, func(q engine.Question) bool { return q.Asked.ID == id }); i >= 0 {
+			return open[i], nil
+		}
+	}
+	return engine.Question{}, noQuestion(id)
+}
+
+func noQuestion(id string) error {
+	return fmt.Errorf("%w: there is no open question %.64q", engine.ErrNotFound, id)
 }
 
 // Answer implements [server.Desk].
-func (k desk) Answer(ctx context.Context, question string, a engine.AnsweredData) error {
-	list, err := k.Approvals(ctx)
-	if err != nil {
-		return err
-	}
-	for _, q := range list {
-		if q.Asked.ID == question {
-			return k.d.engine.Answer(ctx, q.Run, question, a)
-		}
-	}
-	return fmt.Errorf("%w: there is no open question %.64q", engine.ErrNotFound, question)
+func (k desk) Answer(ctx context.Context, q engine.Question, a engine.AnsweredData) error {
+	return k.d.engine.Answer(ctx, q.Run, q.Asked.ID, a)
 }
 
 // Cancel implements [server.Desk].
-func (k desk) Cancel(ctx context.Context, ref string, c engine.CancelData) error {
+func (k desk) Cancel(ctx context.Context, ref string, c engine.CancelData) (engine.RunID, error) {
+	return k.toRun(ctx, ref, func(id engine.RunID) error { return k.d.engine.Cancel(ctx, id, c) })
+}
+
+// Resolve implements [server.Desk].
+func (k desk) Resolve(ctx context.Context, ref, step string, d engine.ResolveData) (engine.RunID, error) {
+	return k.toRun(ctx, ref, func(id engine.RunID) error { return k.d.engine.Resolve(ctx, id, step, d) })
+}
+
+// Release implements [server.Desk].
+func (k desk) Release(ctx context.Context, ref string, d engine.ReleasedData) (engine.RunID, error) {
+	return k.toRun(ctx, ref, func(id engine.RunID) error { return k.d.engine.Release(ctx, id, d) })
+}
+
+// toRun says something to the run that somebody means.
+func (k desk) toRun(ctx context.Context, ref string, say func(engine.RunID) error) (engine.RunID, error) {
 	loaded, err := k.d.db.Run(ctx, ref)
 	if many, ok := errors.AsType[*store.AmbiguousError](err); ok {
-		return server.Refuse("%v", many)
+		return "", server.Refuse("%v", many)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
-	return k.d.engine.Cancel(ctx, loaded.Run.ID, c)
+	return loaded.Run.ID, say(loaded.Run.ID)
 }
 
 // Start implements [server.Desk].

@@ -12,37 +12,30 @@ import (
 
 // Resolve records a person's word on an uncertain step of a parked run, in the journal at path,
 // which no daemon may hold. The run goes on when the daemon starts.
-func Resolve(ctx context.Context, path, ref, step string, d engine.ResolveData, catalog playbooks.Catalog) (engine.Run, error) {
-	return settled(ctx, path, ref, engine.Options{Compile: Recompile(catalog)}, func(e *engine.Engine, id engine.RunID) error {
+func Resolve(ctx context.Context, path, ref, step string, d engine.ResolveData, catalog playbooks.Catalog) (engine.RunID, error) {
+	return settle(ctx, path, ref, engine.Options{Compile: Recompile(catalog)}, func(e *engine.Engine, id engine.RunID) error {
 		return e.Resolve(ctx, id, step, d)
 	})
 }
 
 // Release lets a held run go on at the next start, or cancels it, in the journal at path, which no
 // daemon may hold.
-func Release(ctx context.Context, path, ref string, d engine.ReleasedData) (engine.Run, error) {
-	return settled(ctx, path, ref, engine.Options{}, func(e *engine.Engine, id engine.RunID) error {
-		return e.Release(ctx, id, d)
-	})
+func Release(ctx context.Context, path, ref string, d engine.ReleasedData) (engine.RunID, error) {
+	return settle(ctx, path, ref, engine.Options{}, func(e *engine.Engine, id engine.RunID) error { return e.Release(ctx, id, d) })
 }
 
-// settled says something to a run in a journal that no daemon holds, and returns what the run is then.
-func settled(ctx context.Context, path, ref string, o engine.Options, say func(*engine.Engine, engine.RunID) error) (run engine.Run, err error) {
+// settle says something to a run in a journal that no daemon holds.
+func settle(ctx context.Context, path, ref string, o engine.Options, say func(*engine.Engine, engine.RunID) error) (engine.RunID, error) {
 	id, err := settleable(ctx, path, ref)
 	if err != nil {
-		return engine.Run{}, err
+		return "", err
 	}
 	db, err := store.Open(ctx, path, store.Options{})
 	if err != nil {
-		return engine.Run{}, err
+		return "", err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	o.Journal = db
-	if err := say(engine.New(o), id); err != nil {
-		return engine.Run{}, err
-	}
-	loaded, err := db.Load(ctx, id)
-	return loaded.Run, err
+	return id, errors.Join(say(engine.New(o), id), db.Close())
 }
 
 // settleable finds the run. It only reads: a journal that is not there is not made.
