@@ -16,6 +16,7 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/internal/guard"
+	"github.com/playbookd/playbookd/internal/secret"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
@@ -191,6 +192,7 @@ func ofTheDaemon() []limits {
 			{"people", config.MaxPeople},
 			{"roles of a person", config.MaxRoles},
 			{"fewest characters of a token", server.MinToken},
+			{"time for which a token that was read is good", secret.RecentAge},
 			{"size of a request", size(server.MaxDeskBody)},
 			{"time of recording what a person says", server.DeskTimeout},
 			{"runs whose open questions are listed; how many more ask is said", daemon.MaxApprovals},

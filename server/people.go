@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/playbookd/playbookd/internal/secret"
 )
@@ -22,7 +22,7 @@ const MinToken = 20
 type Person struct {
 	Name  string
 	Roles []string
-	// Token is asked on every request, so that a changed token needs no restart.
+	// Token is asked again and again, so that a changed token needs no restart.
 	Token func() (secret.Value, error)
 }
 
@@ -31,28 +31,43 @@ func (p Person) Has(role string) bool { return slices.Contains(p.Roles, role) }
 
 var errNobody = errors.New("the token is nobody's")
 
+// credential is a person with what their token hashes to.
+type credential struct {
+	person Person
+	sum    [sha256.Size]byte
+}
+
 // who finds the person whose token a request carries. Every token is compared, and each in the same
-// time whatever it is, so that nothing can be learned from how long the answer takes.
-func who(people []Person, r *http.Request, log *slog.Logger) (Person, error) {
+// time whatever it is, so that nothing can be learned from how long the answer takes. Tokens are read
+// at most once in [secret.RecentAge], whoever asks how often.
+func (d *desk) who(r *http.Request) (Person, error) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok || len(token) < MinToken {
 		return Person{}, errNobody
 	}
+	known, _ := d.known.Get(time.Now(), false, d.credentials)
 	given := sha256.Sum256([]byte(token))
 	found := -1
-	for i, p := range people {
-		v, err := p.Token()
-		if err != nil || len(v.Reveal()) < MinToken {
-			log.Error("the token of a person can't be used: it can't be read, or is shorter than it must be", "person", p.Name, "err", err)
-			continue
-		}
-		want := sha256.Sum256([]byte(v.Reveal()))
-		if subtle.ConstantTimeCompare(given[:], want[:]) == 1 {
+	for i := range known {
+		if subtle.ConstantTimeCompare(given[:], known[i].sum[:]) == 1 {
 			found = i
 		}
 	}
 	if found < 0 {
 		return Person{}, errNobody
 	}
-	return people[found], nil
+	return known[found].person, nil
+}
+
+// credentials reads everybody's token. One that can't be used is left out, and logged.
+func (d *desk) credentials() (list []credential, good bool) {
+	for _, p := range d.s.o.People() {
+		v, err := p.Token()
+		if err != nil || len(v.Reveal()) < MinToken {
+			d.s.log.Error("the token of a person can't be used: it can't be read, or is shorter than it must be", "person", p.Name, "err", err)
+			continue
+		}
+		list = append(list, credential{person: p, sum: sha256.Sum256([]byte(v.Reveal()))})
+	}
+	return list, true
 }

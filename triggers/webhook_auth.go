@@ -10,8 +10,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/playbookd/playbookd/internal/secret"
 )
 
 // The headers of a signed delivery, as Standard Webhooks names them.
@@ -37,14 +38,10 @@ func unauthorized(why string) *refusal {
 // KeyAge is how long the keys of a hook are good for once they were read. A key that is taken away
 // is refused after that at the latest; one that is added is known at once, because a request that
 // no key fits is looked at again with what is there now.
-const KeyAge = time.Second
+const KeyAge = secret.RecentAge
 
 // keyring holds the keys of a hook as they were read last.
-type keyring struct {
-	mu   sync.Mutex
-	keys [][]byte
-	read time.Time
-}
+type keyring = secret.Recent[[][]byte]
 
 // withKeys has a request checked with the keys that a hook accepts.
 func (w *Webhooks) withKeys(ctx context.Context, h *hook, now time.Time, check func(keys [][]byte) *refusal) *refusal {
@@ -63,19 +60,19 @@ func (w *Webhooks) withKeys(ctx context.Context, h *hook, now time.Time, check f
 
 // keys are the keys that a hook accepts, and whether they were read just now.
 func (w *Webhooks) keys(ctx context.Context, h *hook, now time.Time, again bool) (keys [][]byte, fresh bool, no *refusal) {
-	h.ring.mu.Lock()
-	defer h.ring.mu.Unlock()
-	if age := now.Sub(h.ring.read); !again && len(h.ring.keys) > 0 && age >= 0 && age < KeyAge {
-		return h.ring.keys, false, nil
+	keys, fresh = h.ring.Get(now, again, func() ([][]byte, bool) {
+		read := w.readKeys(ctx, h)
+		return read, len(read) > 0
+	})
+	if len(keys) == 0 {
+		no = &refusal{status: http.StatusServiceUnavailable, message: "not accepted, come back later", after: 60, why: "no usable key"}
 	}
-	keys, no = w.readKeys(ctx, h)
-	h.ring.keys, h.ring.read = keys, now
-	return keys, true, no
+	return keys, fresh, no
 }
 
 // readKeys reads the keys that a hook accepts now. One that can't be read while the other can is
 // logged and left out: during a change of keys the old one may be gone already.
-func (w *Webhooks) readKeys(ctx context.Context, h *hook) ([][]byte, *refusal) {
+func (w *Webhooks) readKeys(ctx context.Context, h *hook) [][]byte {
 	var keys [][]byte
 	for _, name := range h.Secrets {
 		v, err := w.resolve(name)
@@ -95,10 +92,7 @@ func (w *Webhooks) readKeys(ctx context.Context, h *hook) ([][]byte, *refusal) {
 		}
 		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		return nil, &refusal{status: http.StatusServiceUnavailable, message: "not accepted, come back later", after: 60, why: "no usable key"}
-	}
-	return keys, nil
+	return keys
 }
 
 // checkHead refuses what the headers alone show to be wrong, before a body is read.
