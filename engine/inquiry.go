@@ -39,10 +39,10 @@ type inquiry struct {
 
 // Question is a question that a run waits for an answer to.
 type Question struct {
-	Run   RunID  `json:"run"`
-	Path  string `json:"path"`
-	Step  string `json:"step,omitempty"` // its id
-	Asked AskedData
+	Run   RunID             `json:"run"`
+	Path  string            `json:"path"`
+	Step  string            `json:"step,omitempty"` // its id
+	Asked AskedData         `json:"asked"`
 	Form  []playbooks.Input `json:"form,omitempty"`
 	Votes []AnsweredData    `json:"votes,omitempty"`
 }

@@ -1,6 +1,10 @@
 package playbooks
 
-import "time"
+import (
+	"time"
+
+	"github.com/playbookd/playbookd/internal/document"
+)
 
 // The limits of a playbook. Beyond each of them a playbook is refused with PB024, so that nothing
 // that a file can say makes the daemon slow or large.
@@ -56,9 +60,9 @@ const (
 
 // The limits of a set of playbooks.
 const (
-	MaxFiles        = 25_000     // entries looked at below the root of a set
-	MaxFileDepth    = 16         // directories inside directories
-	MaxPlaybookSize = 256 * 1024 // bytes of one file
+	MaxFiles        = 25_000           // entries looked at below the root of a set
+	MaxFileDepth    = 16               // directories inside directories
+	MaxPlaybookSize = document.MaxSize // bytes of one file
 )
 
 // DefaultPollEvery is how often Graph is asked when a poll doesn't say.

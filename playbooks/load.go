@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/document"
 )
 
 // Set is the playbooks that were loaded together. It is immutable.
@@ -170,7 +170,7 @@ func isPlaybookFile(name string) bool {
 func (l *loader) readAll() []source {
 	var all []source
 	for _, file := range l.files {
-		src, err := l.read(file)
+		src, err := document.File(l.fsys, file, MaxPlaybookSize)
 		if err != nil {
 			l.fail(codeFile, file, "check that it is a file and may be read", "cannot be read: %v", reason(err))
 			continue
@@ -200,23 +200,6 @@ func (l *loader) compile(all []source) []*Playbook {
 		}
 	}
 	return books
-}
-
-// read reads one regular file, and no more than a playbook may have.
-func (l *loader) read(file string) ([]byte, error) {
-	f, err := l.fsys.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	return io.ReadAll(io.LimitReader(f, MaxPlaybookSize+1)) // one more: Compile then refuses it
 }
 
 // distinct leaves out every playbook whose name is taken: which of two should count is not for us

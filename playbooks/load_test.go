@@ -1,8 +1,10 @@
 package playbooks_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -86,6 +88,32 @@ func TestLinksAreRefused(t *testing.T) {
 		if f.Code != "PB052" {
 			t.Errorf("unexpected: %s", f)
 		}
+	}
+}
+
+// watched notes which files are opened.
+type watched struct {
+	fstest.MapFS
+	opened *[]string
+}
+
+func (w watched) Open(name string) (fs.File, error) {
+	*w.opened = append(*w.opened, name)
+	return w.MapFS.Open(name)
+}
+
+// Opening a pipe waits for somebody to write into it, and a daemon that waits for that does nothing else.
+func TestAPipeIsRefusedUnopened(t *testing.T) {
+	t.Parallel()
+	var opened []string
+	pipe := file("name: a\n" + simple)
+	pipe.Mode = fs.ModeNamedPipe
+	set, findings := playbooks.Load(watched{fstest.MapFS{"good.yaml": file("name: good\n" + simple), "pipe.yaml": pipe}, &opened}, "", options())
+	if len(set.Playbooks) != 1 || len(findings) != 1 || findings[0].Code != "PB052" || findings[0].Pos.File != "pipe.yaml" {
+		t.Errorf("%d playbooks, findings:\n%s", len(set.Playbooks), render(t, findings))
+	}
+	if slices.Contains(opened, "pipe.yaml") || !slices.Contains(opened, "good.yaml") {
+		t.Errorf("opened were %q", opened)
 	}
 }
 

@@ -41,7 +41,8 @@ func newCheck(s *streams) *cobra.Command {
 		Short: "Find mistakes in playbooks",
 		Long: `Check reads playbooks (files, or directories with everything below them) and says what is wrong with them, with
 line, column and the mend. Watchlists are read from --lists, from the directory that the configuration names, or from a
-directory "lists" beside the playbooks; without any of them, every list name is taken for granted.
+directory "lists" beside the playbooks; without any of them, every list name is taken for granted. A file of tests that is named
+(NAME.test.yaml) is looked at for its form; "playbookd test" runs it.
 
 Exit codes: 0 clean (warnings may be printed), 1 findings, 2 a path could not be read.`,
 		Example: "  playbookd check playbooks/\n  playbookd check --sarif . > findings.sarif",
@@ -124,7 +125,11 @@ func checkPath(path string, isDir bool, listDir string) (diag.Findings, error) {
 		}
 		return findings, nil
 	}
-	src, err := os.ReadFile(path)
+	if isTestFile(path) { // as playbooks/* names them, too
+		_, more := readTests(filepath.Dir(path), filepath.Base(path))
+		return append(findings, more...), nil
+	}
+	src, err := readFile(path, playbooks.MaxPlaybookSize)
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
 	}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // schedules name time zones; the machine may not know them
 
@@ -82,6 +83,9 @@ func run(ctx context.Context, args []string, s *streams) int {
 	if err == nil {
 		return exitOK
 	}
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		err = fmt.Errorf("%s: see playbookd --help", strings.Join(strings.Fields(err.Error()), " "))
+	}
 	code := exitBroken
 	if e, ok := errors.AsType[*exitError](err); ok {
 		code = e.code
@@ -90,6 +94,20 @@ func run(ctx context.Context, args []string, s *streams) int {
 		fmt.Fprintln(s.err, "playbookd:", text)
 	}
 	return code
+}
+
+// newHelp is help as the flag gives it, but for a command that there is not, which is a mistake.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, _, err := root.Find(args)
+			if err != nil {
+				return err
+			}
+			return c.Help()
+		},
+	}
 }
 
 // args says how many arguments a command takes, in the words of its own usage line.
@@ -122,6 +140,7 @@ Exit codes: 0 success; 1 findings, or a run that failed; 2 the command could not
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, c.CommandPath())
 	})
+	root.SetHelpCommand(newHelp(root))
 	root.AddCommand(
 		newDemo(s), newSimulate(s), newServe(s), newCheck(s), newTest(s), newRun(s), newRuns(s), newShow(s), newResolve(s), newRelease(s), newBackup(s),
 		newApprovals(s), newApprove(s), newReject(s), newAnswer(s), newCancel(s), newStart(s),

@@ -17,6 +17,7 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
+	"github.com/playbookd/playbookd/triggers"
 )
 
 type runFlags struct {
@@ -77,13 +78,23 @@ func (s *streams) event(file string) ([]byte, error) {
 	case "":
 		return nil, nil
 	case "-":
-		return io.ReadAll(s.in)
+		return io.ReadAll(io.LimitReader(s.in, triggers.MaxPayload+1)) // one more: then it is refused
 	}
-	data, err := os.ReadFile(file)
+	data, err := readFile(file, triggers.MaxPayload)
 	if err != nil {
 		return nil, fmt.Errorf("event: %s can't be read: %w", file, plainError(err))
 	}
 	return data, nil
+}
+
+// readFile reads no more of a file than shows that it has more than most bytes.
+func readFile(file string, most int) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, int64(most)+1))
 }
 
 // playbook finds a playbook by file, or by name among the configuration's.
@@ -91,7 +102,7 @@ func (s *streams) playbook(name, listDir string, c *config.Config) (*playbooks.P
 	if listDir == "" && c != nil {
 		listDir = c.Lists
 	}
-	if src, err := os.ReadFile(name); err == nil {
+	if src, err := readFile(name, playbooks.MaxPlaybookSize); err == nil {
 		if listDir == "" {
 			listDir = besideLists(name, false)
 		}

@@ -147,16 +147,27 @@ func testPath(path, listDir string) (results []playtest.Result, covered []playte
 	}
 	t := &playtest.Tester{Set: set, Lists: contentOf(lists)}
 	for _, name := range names {
-		file, more := playtest.Read(os.DirFS(dir), filepath.ToSlash(name))
-		for i := range more {
-			more[i].Pos.File = filepath.Join(dir, more[i].Pos.File)
-		}
+		file, more := readTests(dir, name)
 		findings = append(findings, more...)
 		if file != nil {
 			results = append(results, t.Run(file)...)
 		}
 	}
 	return results, t.Coverage(), findings, nil
+}
+
+// readTests reads a file of tests, by its name below a directory.
+func readTests(dir, name string) (*playtest.File, diag.Findings) {
+	file, findings := playtest.Read(os.DirFS(dir), filepath.ToSlash(name))
+	for i := range findings {
+		findings[i].Pos.File = filepath.Join(dir, findings[i].Pos.File)
+	}
+	return file, findings
+}
+
+// isTestFile goes by the name alone.
+func isTestFile(name string) bool {
+	return strings.HasSuffix(name, ".test.yaml") || strings.HasSuffix(name, ".test.yml")
 }
 
 func contentOf(lists *watchlist.Set) func(string) ([]any, bool) {
@@ -175,7 +186,7 @@ func testFiles(dir string) ([]string, error) {
 			return err
 		case e.IsDir() && name != "." && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
-		case !e.IsDir() && (strings.HasSuffix(name, ".test.yaml") || strings.HasSuffix(name, ".test.yml")):
+		case !e.IsDir() && isTestFile(name):
 			names = append(names, name)
 		}
 		return nil

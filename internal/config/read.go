@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
 	"os"
@@ -22,13 +23,23 @@ import (
 
 // Load reads a configuration file. The configuration is usable if the findings hold no errors.
 func Load(file string) (*Config, diag.Findings) {
-	src, err := os.ReadFile(file)
+	src, err := read(file)
 	if err != nil {
 		return nil, diag.Findings{{Code: CodePath, Severity: diag.Error, Pos: diag.Position{File: file},
 			Message: "the configuration can't be read: " + reason(err),
 			Mend:    "give the path of a playbookd.yaml with -c; `playbookd simulate --write-config DIR` writes one to try"}}
 	}
 	return Parse(file, src)
+}
+
+// read reads no more than shows that a file is too large.
+func read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, document.MaxSize+1))
 }
 
 func reason(err error) string {

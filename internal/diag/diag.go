@@ -130,10 +130,10 @@ func (e *Failure) Error() string {
 // Code explains one kind of finding. Each package that reports findings keeps its codes as a slice next to
 // the checks that use them; whoever assembles the program puts the slices together.
 type Code struct {
-	Code     string   // "PB012"
-	Title    string   // a few words, as in a table of contents
-	Severity Severity // what findings of this code usually are
-	Help     string   // why this is reported and what to do, in a paragraph of Markdown
+	Code     string   `json:"code"`     // "PB012"
+	Title    string   `json:"title"`    // a few words, as in a table of contents
+	Severity Severity `json:"severity"` // what findings of this code usually are
+	Help     string   `json:"help"`     // why this is reported and what to do, in a paragraph of Markdown
 }
 
 // Lookup finds a code in a list, ignoring case.

@@ -20,7 +20,7 @@ func Read(file string, src []byte) (*Document, diag.Findings) {
 	d := &Document{File: file}
 	if len(src) > MaxSize {
 		return d, diag.Findings{d.Finding(codeSize, diag.Error, diag.Position{File: file}, 0,
-			fmt.Sprintf("the document has %d bytes; at most %d are read", len(src), MaxSize),
+			fmt.Sprintf("the document is larger than %d bytes", MaxSize),
 			"move long lists into watchlist files, or split the document")}
 	}
 	d.lines = splitLines(src)

@@ -3,7 +3,6 @@ package playtest
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -37,7 +36,7 @@ func Codes() []diag.Code {
 
 // Read reads a test file. Files that it names are read from fsys, relative to the test's directory.
 func Read(fsys fs.FS, name string) (*File, diag.Findings) {
-	src, err := fs.ReadFile(fsys, name)
+	src, err := document.File(fsys, name, document.MaxSize)
 	if err != nil {
 		return nil, diag.Findings{{Code: CodeForm, Severity: diag.Error, Pos: diag.Position{File: name}, Message: "cannot be read: " + err.Error(), Mend: "check that it exists and may be read"}}
 	}
@@ -361,15 +360,13 @@ func (r *reader) event(n *document.Node, c *Case) {
 // load reads an event's file. An export of Graph is taken with its first element.
 func (r *reader) load(n *document.Node) any {
 	name := path.Join(r.dir, n.Text)
-	f, err := r.fsys.Open(name)
+	text, err := document.File(r.fsys, name, MaxEventSize)
 	if err != nil {
 		r.fail(n, CodeEvent, "name it relative to the test's directory", "%s cannot be read", name)
 		return nil
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxEventSize+1))
-	if err != nil || len(text) > MaxEventSize {
-		r.fail(n, CodeLimit, "keep what the test needs", "%s cannot be read, or is larger than %d bytes", name, MaxEventSize)
+	if len(text) > MaxEventSize {
+		r.fail(n, CodeLimit, "keep what the test needs", "%s is larger than %d bytes", name, MaxEventSize)
 		return nil
 	}
 	var v any
