@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
+
+	"github.com/playbookd/playbookd/internal/secret"
 )
 
 const (
@@ -146,12 +146,7 @@ func (c Check) call(ctx context.Context) (err error) {
 
 // oneLine makes text fit to be read by people and machines.
 func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	s = secret.Plain(s)
 	if r := []rune(s); len(r) > MaxReason {
 		return string(r[:MaxReason]) + "…"
 	}

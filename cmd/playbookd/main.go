@@ -72,6 +72,9 @@ func main() {
 	os.Exit(code)
 }
 
+// maxErrorLine is how many characters of one line of an error are shown.
+const maxErrorLine = 4000
+
 // run is the whole program with its streams replaceable.
 func run(ctx context.Context, args []string, s *streams) int {
 	root := newRoot(s)
@@ -91,7 +94,11 @@ func run(ctx context.Context, args []string, s *streams) int {
 		code = e.code
 	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintln(s.err, "playbookd:", text)
+		lines := strings.Split(text, "\n")
+		for i := range lines {
+			lines[i] = plain(lines[i], maxErrorLine)
+		}
+		fmt.Fprintln(s.err, "playbookd:", strings.Join(lines, "\n"))
 	}
 	return code
 }

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/playbookd/playbookd/internal/diag"
 )
 
 // printJSON prints one indented JSON value: the whole answer of a command.
 func (s *streams) printJSON(v any) error {
-	enc := json.NewEncoder(s.out)
+	enc := json.NewEncoder(diag.Escaped(s.out))
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
@@ -21,7 +21,7 @@ func (s *streams) printJSON(v any) error {
 
 // printLine prints one JSON value on one line: an item of a stream.
 func (s *streams) printLine(v any) error {
-	enc := json.NewEncoder(s.out)
+	enc := json.NewEncoder(diag.Escaped(s.out))
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
@@ -36,23 +36,8 @@ func table(w io.Writer, head []string, rows [][]string) error {
 	return tw.Flush()
 }
 
-// plain makes text from outside fit for a terminal: one line, no control characters, no
-// direction overrides, at most n characters.
-func plain(text string, n int) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError:
-			return '\uFFFD'
-		}
-		return r
-	}, text)
-	if utf8.RuneCountInString(text) > n {
-		return string([]rune(text)[:n-1]) + "…"
-	}
-	return text
-}
+// plain makes text from outside fit for a terminal: one line of at most n characters.
+func plain(text string, n int) string { return diag.Plain(text, n) }
 
 // paint colours text on a terminal.
 func (s *streams) paint(code, text string) string {

@@ -253,3 +253,40 @@ func TestCodesAreFoundWhateverTheirCase(t *testing.T) {
 		t.Error("PB999 is found")
 	}
 }
+
+// hostile is text that would clear a terminal, write its title, or turn a line around.
+const hostile = "a\x1b[2Jb\u009b31mc\x7fd\u202ee\u2028f\u200bg\U000e0041h\ni é 日 👍"
+
+func TestTextForATerminalHoldsNothingThatItObeys(t *testing.T) {
+	t.Parallel()
+	const want = "a␛[2Jb\ufffd31mc␡d\ufffde\ufffdf\ufffdg\ufffdh i é 日 👍"
+	length := utf8.RuneCountInString(want)
+	for most, want := range map[int]string{length: want, length + 1: want, length - 1: strings.TrimSuffix(want, " 👍") + "…", 1: "…"} {
+		if got := diag.Plain(hostile, most); got != want {
+			t.Errorf("of %d characters: %q, want %q", most, got, want)
+		}
+	}
+}
+
+func TestJSONForATerminalHoldsNothingThatItObeysAndMeansTheSame(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.String().Draw(t, "value") + hostile
+		var b bytes.Buffer
+		enc := json.NewEncoder(diag.Escaped(&b))
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(map[string]string{value: value}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if line = strings.TrimSuffix(line, "\n"); diag.Plain(line, len(line)) != line {
+				t.Errorf("a terminal obeys %q", line)
+			}
+		}
+		var got map[string]string
+		if err := json.Unmarshal(b.Bytes(), &got); err != nil || got[strings.ToValidUTF8(value, "\ufffd")] != strings.ToValidUTF8(value, "\ufffd") {
+			t.Errorf("%q became %q (%v)", value, got, err)
+		}
+	})
+}

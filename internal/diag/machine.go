@@ -31,7 +31,7 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 
 // JSON writes {"findings": […]}, one object for each finding; the list is empty, never null.
 func JSON(w io.Writer, findings Findings) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(Escaped(w))
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if findings == nil {
@@ -112,7 +112,7 @@ func SARIF(w io.Writer, findings Findings, toolVersion string, codes []Code) err
 	for _, f := range findings {
 		run.Results = append(run.Results, sarifOf(f))
 	}
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(Escaped(w))
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(sarifLog{

@@ -1,8 +1,11 @@
 package diag
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -13,22 +16,50 @@ const MaxMessage = 600
 // the line number, so every tab is equally wide.
 const tabWidth = 4
 
-// plain makes text safe to print on one line of a terminal and cuts it to MaxMessage characters.
-func plain(s string) string {
+// plain is [Plain] for messages.
+func plain(s string) string { return Plain(s, MaxMessage) }
+
+// Plain makes text from outside fit for a terminal: one line without anything that a terminal would
+// obey or hide, of at most so many characters; where more are cut, the last is an ellipsis.
+func Plain(s string, most int) string {
 	var b strings.Builder
 	n := 0
-	for _, r := range s {
-		if n == MaxMessage {
+	for i, r := range s {
+		if n++; n == most && i+utf8.RuneLen(r) < len(s) {
 			b.WriteRune('…')
 			break
 		}
-		n++
 		if r == '\n' || r == '\t' || r == '\r' {
 			r = ' '
 		}
 		b.WriteRune(visible(r))
 	}
 	return b.String()
+}
+
+// Escaped writes JSON on to w with everything as \u… that a terminal would obey or hide. It means the
+// same: such characters stand in texts only. A Write has to hold whole characters.
+func Escaped(w io.Writer) io.Writer { return escaped{w} }
+
+type escaped struct{ w io.Writer }
+
+func (e escaped) Write(p []byte) (int, error) {
+	out := make([]byte, 0, len(p))
+	for rest := p; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if r < 0x7f || visible(r) == r {
+			out = append(out, rest[:n]...)
+		} else {
+			for _, unit := range utf16.Encode([]rune{r}) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
+			}
+		}
+		rest = rest[n:]
+	}
+	if _, err := e.w.Write(out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // visible replaces what a terminal would obey or hide by something that can be seen. Format characters are

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -86,26 +87,22 @@ func (t *Tester) lists(p *playbooks.Playbook, f *File) map[string]any {
 	return values
 }
 
+// maxShown is how many characters of what was wanted and what came are shown.
+const maxShown = 4000
+
+func oneLine(s string) string { return diag.Plain(s, maxShown) }
+
 // Text writes what people read: every test that failed with what was wanted and what came.
 func Text(w io.Writer, results []Result) {
 	for _, r := range results {
 		if r.Passed() {
 			continue
 		}
-		fmt.Fprintf(w, "FAIL %s: %s\n", r.File, r.Name)
+		fmt.Fprintf(w, "FAIL %s: %s\n", oneLine(r.File), oneLine(r.Name))
 		for _, p := range r.Problems {
 			fmt.Fprintf(w, "  %s\n    - %s\n    + %s\n", p.At, oneLine(p.Want), oneLine(p.Got))
 		}
 	}
-}
-
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 type (
