@@ -199,6 +199,10 @@ func TestAFindingNeverShowsWhatMayBeASecret(t *testing.T) {
 		"tenants:\n  c:\n    tenant_id: t\n    client_id: i\n    credential: {kind: client_secrt, secret: hunter2hunter2}\n",
 		"tenants:\n  c: {tenant_id: t, client_id: i, credential: {kind: certificate, file: f, password: hunter2hunter2}}\n",
 		tenant + "channels: {soc: {kind: teams, url: https://hooks.example/hunter2hunter2}}\n",
+		tenant + "people: {'a b': {roles: [x], token: hunter2hunter2}}\n",
+		tenant + "secrets:\n  k: {value: hunter2hunter2}\n",
+		"tenants: {c: {client_secret: hunter2hunter2, credential: {kind: azure_cli}}}\n",
+		tenant + "webhooks: {edr: {api_key: hunter2hunter2, Password: hunter2hunter2}}\n",
 	} {
 		_, findings := config.Parse("playbookd.yaml", []byte(text))
 		if len(findings) == 0 {

@@ -115,8 +115,9 @@ func (w *walker) hookTenants(c *Config, hooks *document.Node) {
 	}
 }
 
-// inline is a value that stands where the place of a secret should.
-var inline = regexp.MustCompile(`(?:\b(?:secret|password|url|env|file)["']?\s*:\s*|-\s+)([^\s{\[,}][^,}]*)`)
+// inline is a value that stands where the place of a secret should, below whatever name people give
+// to one.
+var inline = regexp.MustCompile(`(?i)(?:[\w-]*(?:secret|passw(?:or)?d|token|key|value|url|env|file)s?["']?\s*:\s*|-\s+)([^\s{\[,}][^,}]*)`)
 
 // conceal keeps a secret that somebody wrote into the file, which is what the finding is about,
 // from the screen and from logs: excerpts are shown without values that might be one.
