@@ -56,7 +56,7 @@ func robustnessPage(t *testing.T) []byte {
 		}
 		var s record.Suite
 		readJSON(t, file, &s)
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n%s Run it with `%s`. The last full run:\n\n| what | how often |\n|---|---|\n", s.Name, s.Tries, s.Holds, s.Run)
+		fmt.Fprintf(&b, "### %s\n\n%s\n\n%s. Run it with `%s`. The last full run:\n\n| what | how often |\n|---|---|\n", s.Name, s.Tries, strings.TrimSuffix(s.Holds, "."), s.Run)
 		for _, c := range s.Counts {
 			fmt.Fprintf(&b, "| %s | %s |\n", c.What, grouped(int(c.N)))
 		}

@@ -308,9 +308,15 @@ func newStart(s *streams) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if !json.Valid(text) {
+					return fmt.Errorf("event: what %s holds is not JSON", event)
+				}
 				body["event"] = json.RawMessage(text)
 			}
 			if inputs != "" {
+				if !json.Valid([]byte(inputs)) {
+					return errors.New(`--inputs is not JSON: write an object, such as {"user": "eve@contoso.example"}`)
+				}
 				body["inputs"] = json.RawMessage(inputs)
 			}
 			var got map[string]string

@@ -98,6 +98,8 @@ func TestPeopleDecideThroughTheCommandLineAndOnlyTheRightOnes(t *testing.T) {
 			refused(t, "401 for a stranger", "give your token")(as("stranger", "approvals"))
 			refused(t, "a role that is missing", "needs the role operator")(as("anna", "start", "contain-user", "--inputs", `{"user": "eve"}`))
 			refused(t, "an input that is missing", "user")(as("lena", "start", "contain-user"))
+			refused(t, "inputs that are not JSON", "--inputs is not JSON")(as("lena", "start", "contain-user", "--inputs", "user=eve"))
+			refused(t, "an event that is not JSON", "is not JSON")(as("lena", "start", "contain-user", "--event", filepath.Join(filepath.Dir(file), "anna.token")))
 			if _, errs, code := as("lena", "start", "contain-user", "--inputs", `{"user": "eve"}`); code != exitOK {
 				t.Fatalf("start: exit code %d, %s", code, errs)
 			}
