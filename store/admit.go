@@ -212,7 +212,7 @@ func (ad *admission) event(place int, p engine.Planned) error {
 			return fmt.Errorf("run %s: %w", run.Run.ID, err)
 		}
 		if repeated != "" {
-			matches = suppress(slices.Clone(matches), run.Run, repeated)
+			matches = engine.Repeats(slices.Clone(matches), run.Run, repeated)
 			continue
 		}
 		held, err := ad.beyond(run)
@@ -266,21 +266,6 @@ func (ad *admission) addEvent(ev engine.Event, f *engine.Facts) (int64, error) {
 		return 0, err
 	}
 	return res.LastInsertId()
-}
-
-// suppress turns the decision that would have started a run into that it repeats another.
-func suppress(matches []engine.Match, run engine.Run, repeated engine.RunID) []engine.Match {
-	m := engine.Match{
-		Playbook: run.Playbook, Digest: run.Digest, Verdict: engine.Skipped,
-		Reason: engine.SkipDuplicate, Detail: string(repeated),
-	}
-	for i := range matches {
-		if matches[i].Playbook == run.Playbook && matches[i].Digest == run.Digest {
-			matches[i] = m
-			return matches
-		}
-	}
-	return append(matches, m)
 }
 
 const (

@@ -10,7 +10,7 @@ import (
 // Append implements [engine.Journal]. A run that is over takes no more: that is also
 // [engine.ErrOutOfOrder].
 func (db *DB) Append(ctx context.Context, a engine.Append) error {
-	err := checkState(a.State, a.Wake, a.Ended)
+	err := a.State.Check(a.Wake, a.Ended)
 	if err == nil {
 		err = checkWrites(a.Writes, a.Run)
 	}

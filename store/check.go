@@ -1,11 +1,8 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/playbookd/playbookd/engine"
 )
@@ -41,7 +38,7 @@ func checkPlanned(p engine.Planned) error {
 		return tooLarge("payload", n)
 	}
 	for _, m := range p.Matches {
-		if err := checkVerdict(m.Verdict); err != nil {
+		if err := m.Verdict.Check(); err != nil {
 			return fmt.Errorf("decision of %s: %w", m.Playbook, err)
 		}
 	}
@@ -54,38 +51,25 @@ func checkPlanned(p engine.Planned) error {
 }
 
 func checkRun(ev engine.Event, p engine.PlannedRun) error {
-	r := p.Run
-	switch {
-	case r.ID == "":
-		return fmt.Errorf("the ID is empty")
-	case r.Event != ev.ID:
-		return fmt.Errorf("it was planned for event %q", r.Event)
-	case r.Created.IsZero():
-		return fmt.Errorf("the time of creation is missing")
-	case p.DedupeWindow < 0:
-		return fmt.Errorf("the dedupe window is negative: %v", p.DedupeWindow)
-	}
-	if err := checkMode(r.Mode); err != nil {
+	if err := p.Check(ev); err != nil {
 		return err
 	}
-	if err := checkState(r.State, r.Wake, r.Ended); err != nil {
+	if err := checkSizes(p.Entries); err != nil {
 		return err
 	}
-	if err := checkEntries(p.Entries, 0); err != nil {
-		return err
-	}
-	return checkWrites(p.Writes, r.ID)
+	return checkWrites(p.Writes, p.Run.ID)
 }
 
-// checkEntries asks that the entries are numbered on from last.
+// checkEntries asks that the entries are numbered on from last, and that each can be stored.
 func checkEntries(entries []engine.Entry, last int) error {
-	for i, e := range entries {
-		if e.Seq != last+i+1 {
-			return fmt.Errorf("%w: entry %d after %d", engine.ErrOutOfOrder, e.Seq, last+i)
-		}
-		if e.Kind == "" {
-			return fmt.Errorf("entry %d: the kind is empty", e.Seq)
-		}
+	if err := engine.CheckEntries(entries, last); err != nil {
+		return err
+	}
+	return checkSizes(entries)
+}
+
+func checkSizes(entries []engine.Entry) error {
+	for _, e := range entries {
 		if len(e.Data) > MaxValue {
 			return tooLarge(fmt.Sprintf("entry %d", e.Seq), len(e.Data))
 		}
@@ -105,20 +89,11 @@ func checkWrites(writes []engine.Write, run engine.RunID) error {
 	return nil
 }
 
-// checkDocument asks that a content is what its digest says: a run goes on with exactly the text
-// that it started with, or not at all.
 func checkDocument(digest string, content []byte) error {
-	if digest == "" {
-		return fmt.Errorf("document without a digest")
-	}
 	if len(content) > MaxValue {
 		return tooLarge("document "+digest, len(content))
 	}
-	want, ok := strings.CutPrefix(digest, "sha256:")
-	if sum := sha256.Sum256(content); ok && want != hex.EncodeToString(sum[:]) {
-		return fmt.Errorf("document %s: the content does not have this digest", digest)
-	}
-	return nil
+	return engine.CheckDocument(digest, content)
 }
 
 func tooLarge(what string, n int) error {

@@ -1,12 +1,8 @@
 package store
 
 import (
-	"fmt"
 	"math"
 	"time"
-
-	"github.com/playbookd/playbookd/engine"
-	"github.com/playbookd/playbookd/playbooks"
 )
 
 // noMoment stands for the zero time, which is not within the range of nanoseconds.
@@ -50,37 +46,4 @@ func optionalMoment(n *int64) time.Time {
 		return time.Time{}
 	}
 	return moment(*n)
-}
-
-// checkState refuses a state that is not one of the engine's, and one whose times don't fit it: a
-// run that waits for nothing would never go on, and one that is over without a time never go
-// away.
-func checkState(s engine.RunState, wake, ended time.Time) error {
-	switch s {
-	case engine.Ready, engine.Waiting, engine.Parked, engine.Succeeded, engine.Failed, engine.Canceled:
-	default:
-		return fmt.Errorf("unknown state %q", s)
-	}
-	if s == engine.Waiting && wake.IsZero() {
-		return fmt.Errorf("state %s without the time to wake", s)
-	}
-	if s.Final() == ended.IsZero() {
-		return fmt.Errorf("state %s with the time of ending %v", s, ended)
-	}
-	return nil
-}
-
-func checkMode(m playbooks.Mode) error {
-	if m != playbooks.Live && m != playbooks.Shadow {
-		return fmt.Errorf("unknown mode %q", m)
-	}
-	return nil
-}
-
-func checkVerdict(v engine.Verdict) error {
-	switch v {
-	case engine.Matched, engine.NotMatched, engine.Skipped:
-		return nil
-	}
-	return fmt.Errorf("unknown verdict %q", v)
 }

@@ -147,7 +147,7 @@ func readMatch(row scanner) (engine.Match, error) {
 	if err != nil {
 		return m, err
 	}
-	if err := checkVerdict(m.Verdict); err != nil {
+	if err := m.Verdict.Check(); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return m, nil

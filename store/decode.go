@@ -78,8 +78,8 @@ func readRun(row scanner) (runRow, error) {
 		return r, err
 	}
 	r.Created, r.Wake, r.Ended = moment(created), optionalMoment(wake), optionalMoment(ended)
-	if err = checkState(r.State, r.Wake, r.Ended); err == nil {
-		err = checkMode(r.Mode)
+	if err = r.State.Check(r.Wake, r.Ended); err == nil {
+		err = engine.CheckMode(r.Mode)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%w: run %q: %w", ErrCorrupt, r.ID, err)

@@ -23,7 +23,22 @@ import (
 // do performs all parts of an action and returns their joint output.
 func (tn *tenant) do(t *testing.T, name string, input map[string]any) (map[string]any, *actions.Fault) {
 	t.Helper()
-	a := tn.action(t, name)
+	out, f := perform(t, tn.action(t, name), func(part string) actions.Call {
+		return actions.Call{Key: "k/" + part, RequestID: "0b7e1d52-0000-8000-8000-000000000001"}
+	}, input)
+	if f != nil {
+		return nil, f
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(out, &fields); err != nil {
+		t.Fatal(err)
+	}
+	return fields, nil
+}
+
+// perform makes all calls of an action, one after the other, and returns their joint output.
+func perform(t *testing.T, a actions.Action, call func(part string) actions.Call, input map[string]any) (json.RawMessage, *actions.Fault) {
+	t.Helper()
 	data, err := json.Marshal(input)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +49,9 @@ func (tn *tenant) do(t *testing.T, name string, input map[string]any) (map[strin
 	}
 	var outs []json.RawMessage
 	for _, part := range plan {
-		out, err := a.Do(t.Context(), actions.Call{Key: "k/" + part, RequestID: "0b7e1d52-0000-8000-8000-000000000001", Part: part, Input: data})
+		c := call(part)
+		c.Part, c.Input = part, data
+		out, err := a.Do(t.Context(), c)
 		if err != nil {
 			return nil, actions.FaultOf(err)
 		}
@@ -44,11 +61,7 @@ func (tn *tenant) do(t *testing.T, name string, input map[string]any) (map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fields map[string]any
-	if err := json.Unmarshal(merged, &fields); err != nil {
-		t.Fatal(err)
-	}
-	return fields, nil
+	return merged, nil
 }
 
 func TestAMergedIncidentIsFollowedToItsSurvivor(t *testing.T) {

@@ -154,21 +154,12 @@ func (o *outside) action(t *testing.T, name string) actions.Action {
 	return a
 }
 
-// do performs the only part that an input takes.
+// do performs an action.
 func (o *outside) do(t *testing.T, name string, input map[string]any) (map[string]any, *actions.Fault) {
 	t.Helper()
-	a := o.action(t, name)
-	data, err := json.Marshal(input)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := a.Plan(data)
-	if err != nil {
-		return nil, actions.FaultOf(err)
-	}
-	out, err := a.Do(t.Context(), actions.Call{Key: "k1", Part: plan[0], Input: data, Tenant: "contoso"})
-	if err != nil {
-		return nil, actions.FaultOf(err)
+	out, f := perform(t, o.action(t, name), func(string) actions.Call { return actions.Call{Key: "k1", Tenant: "contoso"} }, input)
+	if f != nil {
+		return nil, f
 	}
 	var fields map[string]any
 	if err := actions.DecodeStrict(out, &fields); err != nil {

@@ -90,9 +90,7 @@ func TestAHeldRunIsReleasedWhileTheDaemonRuns(t *testing.T) {
 	circled(t, data)
 	held := into[[]engine.Run](t, must(t, "runs", "-c", file, "--state", "parked", "--json"))
 	first, second := string(held[1].ID), string(held[0].ID)
-	as := func(name string, args ...string) (out, errs string, code int) {
-		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
-	}
+	as := persons(t, file)
 	said := false
 	served(t, file, func() bool {
 		if !said {

@@ -121,9 +121,7 @@ func TestAParkedRunGoesOnWhileTheDaemonRuns(t *testing.T) {
 	write(t, file, strings.Replace(string(text), "http: [", "http: [\""+strings.TrimPrefix(url, "http://")+"\", ", 1))
 	write(t, filepath.Join(filepath.Dir(file), "playbooks", "ticket.yaml"), "name: ticket\ntriggers: [manual]\nsteps:\n"+
 		"  - action: http.request\n    with: {url: \""+url+"\", method: POST, body: {title: x}}\n")
-	as := func(name string, args ...string) (out, errs string, code int) {
-		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
-	}
+	as := persons(t, file)
 	id, said := "", false
 	served(t, file, func() bool {
 		if said {

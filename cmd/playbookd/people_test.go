@@ -80,14 +80,20 @@ type open struct {
 	More      int
 }
 
+// persons runs commands in the names of those who have a token beside the configuration.
+func persons(t *testing.T, file string) func(name string, args ...string) (out, errs string, code int) {
+	return func(name string, args ...string) (out, errs string, code int) {
+		t.Helper()
+		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
+	}
+}
+
 func token(name string) string { return "the-token-of-" + name + "-0123456789" }
 
 func TestPeopleDecideThroughTheCommandLineAndOnlyTheRightOnes(t *testing.T) {
 	t.Parallel()
 	file, acted, told := people(t)
-	as := func(name string, args ...string) (out, errs string, code int) {
-		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
-	}
+	as := persons(t, file)
 	step := 0
 	served(t, file, func() bool {
 		switch step {
@@ -145,9 +151,7 @@ func TestPeopleDecideThroughTheCommandLineAndOnlyTheRightOnes(t *testing.T) {
 func TestARunIsCalledOffThroughTheCommandLine(t *testing.T) {
 	t.Parallel()
 	file, acted, _ := people(t)
-	as := func(name string, args ...string) (out, errs string, code int) {
-		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
-	}
+	as := persons(t, file)
 	id := ""
 	served(t, file, func() bool {
 		if id == "" {
@@ -235,18 +239,16 @@ func TestApprovalsSayHowManyMoreRunsAskThanAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked(t, filepath.Join(filepath.Dir(file), "data"), p, daemon.MaxApprovals+beyond)
-	as := func(args ...string) (out, errs string, code int) {
-		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), "anna.token"))...)
-	}
+	as := persons(t, file)
 	served(t, file, func() bool {
-		out, errs, code := as("approvals")
+		out, errs, code := as("anna", "approvals")
 		if code != exitOK {
 			return false
 		}
 		if lines := strings.Count(out, "Go on?"); lines != daemon.MaxApprovals || !strings.Contains(errs, "3 more runs ask") {
 			t.Errorf("%d questions are listed, and said is %q", lines, errs)
 		}
-		out, _, _ = as("approvals", "--json")
+		out, _, _ = as("anna", "approvals", "--json")
 		if got := into[open](t, out); len(got.Approvals) != daemon.MaxApprovals || got.More != beyond {
 			t.Errorf("%d questions and %d more", len(got.Approvals), got.More)
 		}

@@ -130,7 +130,7 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 	}
 	for _, planned := range p.Runs {
 		if repeated := ad.repeats(planned); repeated != "" {
-			ev.matches = suppress(ev.matches, planned.Run, repeated)
+			ev.matches = engine.Repeats(ev.matches, planned.Run, repeated)
 			continue
 		}
 		held := ad.beyond(planned)
@@ -183,20 +183,6 @@ func (ad *admission) beyond(p engine.PlannedRun) bool {
 		}
 	}
 	return n >= p.Ceiling.Runs
-}
-
-func suppress(matches []engine.Match, r engine.Run, repeated engine.RunID) []engine.Match {
-	m := engine.Match{
-		Playbook: r.Playbook, Digest: r.Digest, Verdict: engine.Skipped,
-		Reason: engine.SkipDuplicate, Detail: string(repeated),
-	}
-	for i := range matches {
-		if matches[i].Playbook == r.Playbook && matches[i].Digest == r.Digest {
-			matches[i] = m
-			return matches
-		}
-	}
-	return append(matches, m)
 }
 
 func (ad *admission) start(p engine.PlannedRun) error {

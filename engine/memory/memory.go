@@ -85,7 +85,7 @@ func (j *Journal) Append(ctx context.Context, a engine.Append) error {
 }
 
 func (j *Journal) append(a engine.Append) error {
-	if err := checkState(a.State, a.Wake, a.Ended); err != nil {
+	if err := a.State.Check(a.Wake, a.Ended); err != nil {
 		return err
 	}
 	writes, err := copyWrites(a.Writes, a.Run)
@@ -99,7 +99,7 @@ func (j *Journal) append(a engine.Append) error {
 	case r.State.Final():
 		return fmt.Errorf("it is over (%s): %w", r.State, engine.ErrOutOfOrder)
 	}
-	if err := checkEntries(a.Entries, len(r.entries)); err != nil {
+	if err := engine.CheckEntries(a.Entries, len(r.entries)); err != nil {
 		return err
 	}
 	r.State, r.Message, r.Wake, r.Ended = a.State, a.Message, plain(a.Wake), plain(a.Ended)

@@ -232,12 +232,9 @@ func (s *Server) Touch(id string, fields Document, by string) error {
 	defer s.mu.Unlock()
 	now := s.now()
 	s.store.settle(now)
-	e := s.store.alerts[id]
-	if e == nil {
-		if e = s.store.incidents[id]; e == nil {
-			return fmt.Errorf("there is no alert or incident %q: its ids are those of Alerts and Incidents", id)
-		}
-		e.doc["lastModifiedBy"] = by
+	e, err := s.inPortal(id, by)
+	if err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		e.doc[name] = own[name]
@@ -249,18 +246,28 @@ func (s *Server) Touch(id string, fields Document, by string) error {
 	return nil
 }
 
+// inPortal finds the alert or incident that a person changes in the portal. An incident says who that was.
+func (s *Server) inPortal(id, by string) (*entry, error) {
+	if e := s.store.alerts[id]; e != nil {
+		return e, nil
+	}
+	e := s.store.incidents[id]
+	if e == nil {
+		return nil, fmt.Errorf("there is no alert or incident %q: its ids are those of Alerts and Incidents", id)
+	}
+	e.doc["lastModifiedBy"] = by
+	return e, nil
+}
+
 // Comment adds a comment to an alert or incident as a person in the portal would.
 func (s *Server) Comment(id, text, by string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	s.store.settle(now)
-	e := s.store.alerts[id]
-	if e == nil {
-		if e = s.store.incidents[id]; e == nil {
-			return fmt.Errorf("there is no alert or incident %q: its ids are those of Alerts and Incidents", id)
-		}
-		e.doc["lastModifiedBy"] = by
+	e, err := s.inPortal(id, by)
+	if err != nil {
+		return err
 	}
 	s.store.addComment(e, text, by, now, false)
 	s.other(e, by, Document{"comments": nil})

@@ -64,20 +64,24 @@ func onText(f func(string) string) func(*meter, []any) (any, error) {
 	}
 }
 
+// readTwo reads two arguments that must be text, and pays for looking through the first.
+func readTwo(m *meter, args []any) (s, t string, err error) {
+	if s, err = textArg(args[0]); err != nil {
+		return "", "", err
+	}
+	if t, err = textArg(args[1]); err != nil {
+		return "", "", err
+	}
+	return s, t, m.read(s)
+}
+
 func onTwoTexts(f func(s, t string) string) func(*meter, []any) (any, error) {
 	return func(m *meter, args []any) (any, error) {
 		if args[0] == nil {
 			return nil, nil
 		}
-		s, err := textArg(args[0])
+		s, t, err := readTwo(m, args)
 		if err != nil {
-			return nil, err
-		}
-		t, err := textArg(args[1])
-		if err != nil {
-			return nil, err
-		}
-		if err := m.read(s); err != nil {
 			return nil, err
 		}
 		return f(s, t), nil
@@ -93,15 +97,8 @@ func trim(m *meter, args []any) (any, error) {
 
 func indexOf(find func(s, part string) int) func(*meter, []any) (any, error) {
 	return func(m *meter, args []any) (any, error) {
-		s, err := textArg(args[0])
+		s, part, err := readTwo(m, args)
 		if err != nil {
-			return nil, err
-		}
-		part, err := textArg(args[1])
-		if err != nil {
-			return nil, err
-		}
-		if err := m.read(s); err != nil {
 			return nil, err
 		}
 		at := find(s, part)
