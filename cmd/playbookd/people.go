@@ -42,6 +42,9 @@ type client struct {
 
 func (f *deskFlags) client(s *streams) (*client, error) {
 	c := &client{base: strings.TrimRight(f.url, "/"), token: os.Getenv(TokenEnv), http: &http.Client{Timeout: time.Minute}}
+	if err := checkBase(c.base); err != nil {
+		return nil, err
+	}
 	if c.base == "" {
 		conf, err := s.config(f.config)
 		if err != nil {
@@ -71,6 +74,21 @@ func (f *deskFlags) client(s *streams) (*client, error) {
 		c.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
 	}
 	return c, nil
+}
+
+// checkBase refuses addresses to which a token would travel for everybody on the way to read.
+func checkBase(base string) error {
+	if base == "" {
+		return nil
+	}
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("--url %q is no address of a daemon: write https://host:port", base)
+	case u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
+		return fmt.Errorf("--url %q has no TLS, and your token is a secret: write https://host:port", base)
+	}
+	return nil
 }
 
 // errNotRunning means that nobody listens, so that nothing was said to anybody.

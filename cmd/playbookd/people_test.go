@@ -228,6 +228,17 @@ func refused(t *testing.T, what, words string) func(out, errs string, code int) 
 	}
 }
 
+func TestATokenIsNotSentWithoutTLSBeyondThisMachine(t *testing.T) {
+	t.Parallel()
+	file, _, _ := people(t)
+	for url, want := range map[string]string{
+		"http://soc.example:8484": "has no TLS", "http://192.0.2.1:8484": "has no TLS", "ftp://127.0.0.1": "is no address", "soc.example:8484": "is no address",
+		"http://127.0.0.1:1": "no daemon listens", "http://localhost:1": "no daemon listens", "http://[::1]:1": "no daemon listens", "https://127.0.0.1:1": "no daemon listens",
+	} {
+		refused(t, url, want)(persons(t, file)("anna", "approvals", "--url", url))
+	}
+}
+
 func TestApprovalsSayHowManyMoreRunsAskThanAreListed(t *testing.T) {
 	t.Parallel()
 	const beyond = 3
