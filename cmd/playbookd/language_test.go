@@ -265,7 +265,7 @@ func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
 		if code != exitOK {
 			return false
 		}
-		if list := into[[]engine.Question](t, out); len(list) == 1 {
+		if list := into[open](t, out).Approvals; len(list) == 1 {
 			if _, errs, code := s.as(t, waiting[0], "approve", list[0].Asked.ID); code != exitOK {
 				t.Fatalf("approve: %s", errs)
 			}
