@@ -15,6 +15,15 @@ import (
 // marker of YAML, and a playbook has only one document, so no text of a playbook contains it.
 const callMark = "\n--- # called: "
 
+// recordedSize is how long the record will be.
+func (p *Playbook) recordedSize() int {
+	size := len(p.Source)
+	for name, callee := range p.Calls {
+		size += len(callMark) + len(name) + len("\n") + len(callee.Source)
+	}
+	return size
+}
+
 // record is the text that a run is decided by: the playbook's own and those of all it calls. A
 // playbook that calls none is recorded as it stands.
 func (p *Playbook) record() []byte {
@@ -32,6 +41,7 @@ func (p *Playbook) record() []byte {
 // CompileRecorded compiles what [Playbook.Recorded] holds.
 func CompileRecorded(name string, recorded []byte, o Options) (*Playbook, diag.Findings) {
 	own, rest, _ := strings.Cut(string(recorded), callMark)
+	o.recorded = true
 	l := linker{o: o, sources: map[string]source{}}
 	for _, part := range strings.Split(rest, callMark) {
 		if callee, text, ok := strings.Cut(part, "\n"); ok {
@@ -52,7 +62,13 @@ func (c *compiler) call(b *block, step *Step, depth int, s *scope) afterStep {
 	if callee != nil {
 		body.With = c.callInputs(b, callee, s)
 		after.step = stepType(map[string]expression.Type{"output": expression.Object(callee.OutputTypes)})
+		before := c.book.recordedSize()
 		c.book.Calls = withCall(c.book.Calls, callee)
+		c.book.callDepth = max(c.book.callDepth, callee.callDepth+1)
+		if size := c.book.recordedSize(); size > MaxRecorded && before <= MaxRecorded && !c.o.recorded {
+			c.fail(n, codeLimit, "call fewer playbooks, or shorter ones",
+				"a run would keep this playbook and all that it calls, %d bytes; at most %d are kept", size, MaxRecorded)
+		}
 		if body.Pass = callee.Subject == c.book.Subject; !body.Pass && needsSubject(callee) {
 			c.fail(n, codeSubject, "give it a manual trigger and inputs", "%s works on an %s, but this playbook has an %s", name, callee.Subject, c.book.Subject)
 		}
@@ -81,7 +97,7 @@ func (c *compiler) callee(n *document.Node, name string) *Playbook {
 		c.fail(n, codeCall, "mend it first", "the playbook %q has mistakes of its own", shorten(name))
 	case callee == nil:
 		c.fail(n, codeCall, orElse(didYouMean(name, append(sortedNames(c.o.Callees), c.o.known...)), "put it beside this one"), "there is no playbook %q", shorten(name))
-	case callee.callDepth() >= MaxCallDepth:
+	case callee.callDepth >= MaxCallDepth:
 		c.fail(n, codeLimit, "write some of the steps out", "playbooks call each other more than %d deep", MaxCallDepth)
 		return nil
 	}
@@ -138,15 +154,6 @@ func withCall(calls map[string]*Playbook, callee *Playbook) map[string]*Playbook
 		calls[name] = p
 	}
 	return calls
-}
-
-// callDepth is how many playbooks a run of this one may be inside of.
-func (p *Playbook) callDepth() int {
-	deepest := 0
-	for _, callee := range p.Calls {
-		deepest = max(deepest, callee.callDepth())
-	}
-	return deepest + 1
 }
 
 // Inputs are the inputs of the manual trigger: what a person or a calling playbook gives.

@@ -30,6 +30,10 @@ type Options struct {
 	known   []string                   // names of playbooks that are there besides Callees
 	broken  map[string]bool            // playbooks that are there and have mistakes
 	cycles  map[string]string          // playbooks that lead back to this one, and by which way
+
+	// recorded says that the text ran before. It is taken as it was: what a later version of the
+	// checker would advise against must not keep a run from going on.
+	recorded bool
 }
 
 // ListInfo is what the compiler knows about a watchlist.
@@ -56,7 +60,7 @@ func Compile(file string, src []byte, o Options) (*Playbook, diag.Findings) {
 	}
 	c := &compiler{
 		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{},
-		book: &Playbook{File: file, Source: src, Mode: Live, Enabled: true},
+		book: &Playbook{File: file, Source: src, Mode: Live, Enabled: true, callDepth: 1},
 	}
 	c.playbook(doc.Root)
 	c.findings.Sort()

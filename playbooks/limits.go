@@ -63,6 +63,7 @@ const (
 	MaxFiles        = 25_000           // entries looked at below the root of a set
 	MaxFileDepth    = 16               // directories inside directories
 	MaxPlaybookSize = document.MaxSize // bytes of one file
+	MaxRecorded     = 4 << 20          // bytes that a run keeps: the text of its playbook, and of those that it calls
 )
 
 // DefaultPollEvery is how often Graph is asked when a poll doesn't say.

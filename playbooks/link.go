@@ -14,6 +14,7 @@ import (
 type source struct {
 	file string
 	text []byte
+	head *header // nil: not looked at yet
 }
 
 // linker compiles playbooks that call each other, the called ones first, and finds those that call
@@ -35,11 +36,14 @@ func (l *linker) link(s source) (*Playbook, diag.Findings) {
 	if book, ok := l.done[s.file]; ok {
 		return book, l.findings[s.file]
 	}
-	name, called := calls(s)
+	head := s.head
+	if head == nil {
+		head = peek(s)
+	}
 	o := l.o
 	o.Callees, o.cycles, o.broken = map[string]*Playbook{}, map[string]string{}, map[string]bool{}
-	l.stack = append(l.stack, name)
-	for _, callee := range called {
+	l.stack = append(l.stack, head.name)
+	for _, callee := range head.calls {
 		if i := slices.Index(l.stack, callee); i >= 0 {
 			o.cycles[callee] = strings.Join(append(slices.Clone(l.stack[i:]), callee), " → ")
 			continue
@@ -52,7 +56,7 @@ func (l *linker) link(s source) (*Playbook, diag.Findings) {
 		}
 	}
 	l.stack = l.stack[:len(l.stack)-1]
-	if len(called) > 0 { // for suggestions: what is there, whether compiled or not
+	if len(head.calls) > 0 { // for suggestions: what is there, whether compiled or not
 		for known := range maps.Keys(l.sources) {
 			if _, ok := o.Callees[known]; !ok {
 				o.known = append(o.known, known)
@@ -64,17 +68,21 @@ func (l *linker) link(s source) (*Playbook, diag.Findings) {
 	return book, findings
 }
 
-// calls reads the name of a playbook and those that it calls, from a text that may be broken.
-func calls(s source) (name string, called []string) {
-	if !callsAny(s.text) {
-		return "", nil
-	}
+// header is what must be known of a playbook before any is compiled.
+type header struct {
+	name  string
+	calls []string // names of the playbooks that its steps call
+}
+
+// peek reads the header of a text that may be broken: what cannot be read is not there.
+func peek(s source) *header {
+	h := &header{}
 	doc, _ := document.Read(s.file, s.text)
 	if doc.Root == nil {
-		return "", nil
+		return h
 	}
 	if n := doc.Root.Get("name"); n != nil {
-		name = n.Text
+		h.name = n.Text
 	}
 	seen := map[string]bool{}
 	var walk func(list *document.Node)
@@ -85,7 +93,7 @@ func calls(s source) (name string, called []string) {
 		for _, item := range list.Items {
 			if n := item.Get("playbook"); n != nil && n.Kind == document.String && !seen[n.Text] {
 				seen[n.Text] = true
-				called = append(called, n.Text)
+				h.calls = append(h.calls, n.Text)
 			}
 			for _, below := range nested(item) {
 				walk(below)
@@ -95,20 +103,8 @@ func calls(s source) (name string, called []string) {
 	for _, key := range []string{"steps", "on_failure", "finally"} {
 		walk(doc.Root.Get(key))
 	}
-	return name, called
+	return h
 }
 
-// callsAny is false only for texts that certainly call nothing, so that they are read once.
+// callsAny is false only for texts that certainly call nothing, so that sets without calls are read once.
 func callsAny(text []byte) bool { return bytes.Contains(text, []byte("playbook:")) }
-
-// nameIn reads the name of a playbook from a text that may be broken.
-func nameIn(s source) string {
-	doc, _ := document.Read(s.file, s.text)
-	if doc.Root == nil {
-		return ""
-	}
-	if n := doc.Root.Get("name"); n != nil {
-		return n.Text
-	}
-	return ""
-}

@@ -183,12 +183,16 @@ func (l *loader) readAll() []source {
 // compile compiles the texts. Names are looked for beforehand only if something is called by name.
 func (l *loader) compile(all []source) []*Playbook {
 	link := linker{o: l.o, sources: map[string]source{}}
-	if slices.ContainsFunc(all, func(s source) bool { return callsAny(s.text) }) {
-		for _, s := range all {
-			name := nameIn(s)
-			if _, taken := link.sources[name]; name != "" && !taken {
-				link.sources[name] = s
-			}
+	called := slices.ContainsFunc(all, func(s source) bool { return callsAny(s.text) })
+	for i := range all {
+		if !called {
+			all[i].head = &header{}
+			continue
+		}
+		all[i].head = peek(all[i])
+		name := all[i].head.name
+		if _, taken := link.sources[name]; name != "" && !taken {
+			link.sources[name] = all[i]
 		}
 	}
 	var books []*Playbook

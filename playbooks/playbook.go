@@ -42,6 +42,8 @@ type Playbook struct {
 	Calls       map[string]*Playbook // every playbook that a step calls, directly or not
 	Concurrency *expression.Template // key: one run at a time for each; nil: no limit
 	Dedupe      *Dedupe
+
+	callDepth int // how many playbooks a run of this one may be inside of, itself included
 }
 
 // Mode says whether a playbook may act.

@@ -168,36 +168,70 @@ func (t *tree) conjunction() []part {
 	if end > 0 && t.tokens[end-1].Kind == lexer.EOF {
 		end--
 	}
-	return t.split(part{t.root, 0, end}, nil)
+	return t.split(part{t.root, 0, end}, isAnd, nil)
 }
 
-func (t *tree) split(p part, parts []part) []part {
+// split cuts a part at the operators of one kind, through parentheses.
+func (t *tree) split(p part, is func(op string) bool, parts []part) []part {
 	b, ok := p.node.(*ast.BinaryNode)
-	if !ok || !isAnd(b.Operator) {
+	if !ok || !is(b.Operator) {
 		return append(parts, p)
 	}
 	inner := p
 	for inner.hi-inner.lo >= 2 && t.closes(inner.lo, inner.hi-1) {
 		inner.lo, inner.hi = inner.lo+1, inner.hi-1
 	}
-	at := t.tokenAt(b.Location().From, inner)
+	at := t.tokenAt(b.Location().From, is, inner)
 	if at < 0 {
 		return append(parts, p)
 	}
-	parts = t.split(part{b.Left, inner.lo, at}, parts)
-	return t.split(part{b.Right, at + 1, inner.hi}, parts)
+	parts = t.split(part{b.Left, inner.lo, at}, is, parts)
+	return t.split(part{b.Right, at + 1, inner.hi}, is, parts)
 }
 
 func isAnd(op string) bool { return op == "and" || op == "&&" }
 
-// tokenAt finds the and that stands at a place.
-func (t *tree) tokenAt(from int, p part) int {
+func isOr(op string) bool { return op == "or" || op == "||" }
+
+// tokenAt finds the operator that stands at a place.
+func (t *tree) tokenAt(from int, is func(op string) bool, p part) int {
 	for i := p.lo; i < p.hi; i++ {
-		if t.tokens[i].From == from && isAnd(t.tokens[i].Value) {
+		if t.tokens[i].From == from && is(t.tokens[i].Value) {
 			return i
 		}
 	}
 	return -1
+}
+
+// partOf is the piece of the expression that a node and everything below it was read from, as far as the nodes
+// know: parentheses at its ends are not among it.
+func (t *tree) partOf(n ast.Node) part {
+	from, to := extent(n)
+	p := part{node: n, lo: len(t.tokens), hi: 0}
+	for i, token := range t.tokens {
+		if token.Kind != lexer.EOF && token.From >= from && token.From < to {
+			p.lo, p.hi = min(p.lo, i), i+1
+		}
+	}
+	return p
+}
+
+// extent is from where to where a node and those below it reach, in characters.
+func extent(n ast.Node) (from, to int) {
+	loc := n.Location()
+	from, to = loc.From, max(loc.To, loc.From+1)
+	below := children(n)
+	switch n := n.(type) {
+	case *ast.CallNode:
+		below = append([]ast.Node{n.Callee}, n.Arguments...)
+	case *ast.MemberNode:
+		below = []ast.Node{n.Node, n.Property}
+	}
+	for _, child := range below {
+		f, t := extent(child)
+		from, to = min(from, f), max(to, t)
+	}
+	return from, to
 }
 
 // closes reports whether the token at hi is the parenthesis that closes the one at lo.

@@ -1,0 +1,348 @@
+package expression
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser/lexer"
+)
+
+// Decider finds out whether claims can hold. It tries values: those that the claims name, those between them,
+// and one that is like none of them. These are all that a claim can tell apart, so an answer is exact where
+// claims say all there is, and where some part is not known it is taken to be either, so that "impossible" is
+// never wrong. A Decider that has looked too often answers no more: then everything is possible.
+type Decider struct {
+	left int // looks
+}
+
+// NewDecider makes one that may look so often: a look is one part of a claim, examined once.
+func NewDecider(looks int) *Decider { return &Decider{left: looks} }
+
+// Impossible says that the claim can never hold. False may also mean that it is not known.
+func (d *Decider) Impossible(c *Claim) bool {
+	if c == nil || d.left <= 0 {
+		return false
+	}
+	s := search{d: d, at: map[*atom]spot{}}
+	s.collect(c)
+	for _, u := range s.unknowns {
+		if d.left -= len(u.atoms) * len(u.atoms); d.left <= 0 || !u.cells() {
+			return false
+		}
+	}
+	return !s.possible(c) && d.left > 0
+}
+
+// unknown is one place and what may stand there, told apart only as far as its atoms do.
+type unknown struct {
+	atoms []*atom
+	sorts [][]bool // the truth of each atom, once for each kind of value
+	sort  int      // the one that is tried; -1: none yet
+}
+
+// search tries the sorts of all unknowns.
+type search struct {
+	d        *Decider
+	unknowns []*unknown
+	at       map[*atom]spot
+}
+
+// spot is where the truth of an atom is found.
+type spot struct {
+	unknown *unknown
+	index   int
+}
+
+func (s *search) collect(c *Claim) {
+	places := map[string]*unknown{}
+	var walk func(c *Claim)
+	walk = func(c *Claim) {
+		if c == nil {
+			return
+		}
+		if c.op == claimAtom && s.at[c.atom].unknown == nil {
+			u := places[c.atom.place]
+			if u == nil {
+				u = &unknown{sort: -1}
+				s.unknowns = append(s.unknowns, u)
+				if c.atom.place != "" {
+					places[c.atom.place] = u
+				}
+			}
+			s.at[c.atom] = spot{u, len(u.atoms)}
+			u.atoms = append(u.atoms, c.atom)
+		}
+		for _, child := range c.of {
+			walk(child)
+		}
+	}
+	walk(c)
+}
+
+// maxTextTests is how many tests of one text are looked at together: each doubles the kinds of text there are.
+const maxTextTests = 4
+
+// cells works out the sorts of values. It is false if there are too many.
+func (u *unknown) cells() bool {
+	seen := map[string]bool{}
+	add := func(truth func(i int, a *atom) bool) {
+		row := make([]bool, len(u.atoms))
+		var key strings.Builder
+		for i, a := range u.atoms {
+			row[i] = truth(i, a)
+			key.WriteByte("01"[bit(row[i])])
+		}
+		if !seen[key.String()] {
+			seen[key.String()] = true
+			u.sorts = append(u.sorts, row)
+		}
+	}
+	if slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test == isTrue }) {
+		// Nothing is known of it but whether it is true. Whatever else compares it is as free.
+		add(func(_ int, a *atom) bool { return true })
+		add(func(_ int, a *atom) bool { return false })
+		if slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test != isTrue }) {
+			return false
+		}
+		return true
+	}
+	for _, v := range u.samples() {
+		add(func(_ int, a *atom) bool { return a.holds(v) })
+	}
+	// Something that is none of the constants, and then every way in which a text may pass the tests.
+	var tests []string
+	for _, a := range u.atoms {
+		if part, ok := a.values[0].(string); ok && a.textual() && !slices.Contains(tests, a.key(part)) {
+			tests = append(tests, a.key(part))
+		}
+	}
+	if len(tests) > maxTextTests {
+		return false
+	}
+	for passed := range 1 << len(tests) {
+		add(func(_ int, a *atom) bool {
+			part, _ := a.values[0].(string)
+			return a.textual() && passed&(1<<slices.Index(tests, a.key(part))) != 0
+		})
+	}
+	return true
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (a *atom) textual() bool { return a.test == hasPart || a.test == hasStart || a.test == hasEnd }
+
+func (a *atom) key(part string) string { return string(rune('0'+int(a.test))) + part }
+
+// samples are the constants of all atoms, and a value below, between and above those that have an order.
+func (u *unknown) samples() []any {
+	all := []any{nil, true, false}
+	var numbers []float64
+	var times []time.Time
+	var spans []time.Duration
+	for _, a := range u.atoms {
+		if a.textual() {
+			continue
+		}
+		for _, v := range a.values {
+			switch v := v.(type) {
+			case float64:
+				numbers = append(numbers, v)
+			case time.Time:
+				times = append(times, v)
+			case time.Duration:
+				spans = append(spans, v)
+			case string:
+				all = append(all, v)
+			}
+		}
+	}
+	slices.Sort(numbers)
+	for i, n := range numbers {
+		all = append(all, n, math.Nextafter(n, math.Inf(-1)), math.Nextafter(n, math.Inf(1)))
+		if i > 0 {
+			all = append(all, numbers[i-1]/2+n/2)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	for i, t := range times {
+		all = append(all, t, t.Add(-time.Nanosecond), t.Add(time.Nanosecond))
+		if i > 0 {
+			all = append(all, times[i-1].Add(t.Sub(times[i-1])/2))
+		}
+	}
+	slices.Sort(spans)
+	for i, d := range spans {
+		all = append(all, d, d-1, d+1)
+		if i > 0 {
+			all = append(all, spans[i-1]/2+d/2)
+		}
+	}
+	return all
+}
+
+// verdict is what is known of a claim while some sorts are open.
+type verdict int
+
+const (
+	open verdict = iota
+	does
+	doesNot
+)
+
+// possible tries to make the claim hold, one unknown after the other.
+func (s *search) possible(c *Claim) bool {
+	switch v, next := s.look(c); {
+	case s.d.left <= 0, v == does:
+		return true
+	case v == doesNot:
+		return false
+	default:
+		for i := range next.sorts {
+			next.sort = i
+			if s.possible(c) {
+				next.sort = -1
+				return true
+			}
+		}
+		next.sort = -1
+		return false
+	}
+}
+
+// look evaluates the claim as far as the unknowns are settled; if that is not enough, it names one that isn't.
+func (s *search) look(c *Claim) (verdict, *unknown) {
+	if s.d.left--; s.d.left <= 0 || c == nil {
+		return does, nil
+	}
+	switch c.op {
+	case claimConstant:
+		return verdictOf(c.holds), nil
+	case claimAtom:
+		at := s.at[c.atom]
+		if at.unknown.sort < 0 {
+			return open, at.unknown
+		}
+		return verdictOf(at.unknown.sorts[at.unknown.sort][at.index]), nil
+	case claimNot:
+		v, u := s.look(c.of[0])
+		switch v {
+		case does:
+			return doesNot, nil
+		case doesNot:
+			return does, nil
+		}
+		return open, u
+	}
+	decisive := doesNot // one part that does not hold decides an and
+	if c.op == claimOr {
+		decisive = does
+	}
+	var first *unknown
+	for _, part := range c.of {
+		v, u := s.look(part)
+		switch {
+		case v == decisive:
+			return decisive, nil
+		case v == open && first == nil:
+			first = u
+		}
+	}
+	switch {
+	case first != nil:
+		return open, first
+	case c.op == claimOr:
+		return doesNot, nil
+	}
+	return does, nil
+}
+
+func verdictOf(holds bool) verdict {
+	if holds {
+		return does
+	}
+	return doesNot
+}
+
+// Foregone is a part of a condition that comes out the same for every event.
+type Foregone struct {
+	Text           string // as it is written
+	Offset, Length int    // in characters of the condition
+	Value          bool
+	Whole          bool // it is the whole condition
+	Written        bool // it is true or false, written out
+}
+
+// Foregone finds the largest parts of a condition that never change: the whole of it, parts of an and or an
+// or, and what is asked of the items of a list.
+func (d *Decider) Foregone(src string) []Foregone {
+	t, problem := parse(src)
+	if problem != nil {
+		return nil
+	}
+	end := len(t.tokens)
+	if end > 0 && t.tokens[end-1].Kind == lexer.EOF {
+		end--
+	}
+	f := finder{d: d, t: t}
+	f.part(part{t.root, 0, end})
+	if len(f.found) == 1 && f.found[0].Length >= t.length() {
+		f.found[0].Whole = true
+	}
+	return f.found
+}
+
+// finder is one search for constant parts.
+type finder struct {
+	d     *Decider
+	t     *tree
+	found []Foregone
+}
+
+// part looks at a piece of the condition, and if it is not constant at what it is made of.
+func (f *finder) part(p part) {
+	c := claimOf(p.node)
+	never := f.d.Impossible(c)
+	if never || f.d.Impossible(c.Not()) {
+		text, offset := f.t.text(p)
+		_, written := p.node.(*ast.BoolNode)
+		f.found = append(f.found, Foregone{Text: text, Offset: offset, Length: utf8.RuneCountInString(text), Value: !never, Written: written})
+		return
+	}
+	switch n := p.node.(type) {
+	case *ast.BinaryNode:
+		if !isAnd(n.Operator) && !isOr(n.Operator) {
+			return
+		}
+		is := isAnd
+		if isOr(n.Operator) {
+			is = isOr
+		}
+		if parts := f.t.split(p, is, nil); len(parts) > 1 {
+			for _, inner := range parts {
+				f.part(inner)
+			}
+		}
+	case *ast.BuiltinNode:
+		if len(n.Arguments) < 2 || !slices.Contains(askingForms(), n.Name) {
+			return
+		}
+		if body, ok := n.Arguments[1].(*ast.PredicateNode); ok {
+			f.part(f.t.partOf(body.Node))
+		}
+	}
+}
+
+// askingForms are the loops whose predicate is true or false.
+func askingForms() []string {
+	return []string{"all", "none", "any", "one", "filter", "find", "findIndex", "findLast", "findLastIndex", "count"}
+}
