@@ -98,7 +98,7 @@ func (w *world) registry() *actions.Registry {
 func compile(t testing.TB, reg *actions.Registry, text string) *playbooks.Playbook {
 	t.Helper()
 	src := "name: test\ntriggers:\n  - poll: {resource: alerts, every: 1m}\n" + text
-	o := playbooks.Options{Catalog: reg}
+	o := playbooks.Options{Catalog: reg, AsItWas: true} // what is drawn may contradict itself
 	sub, findings := playbooks.Compile("sub.yaml", []byte(called), o)
 	if findings.HasErrors() {
 		t.Fatal(findings)

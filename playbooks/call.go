@@ -41,7 +41,7 @@ func (p *Playbook) record() []byte {
 // CompileRecorded compiles what [Playbook.Recorded] holds.
 func CompileRecorded(name string, recorded []byte, o Options) (*Playbook, diag.Findings) {
 	own, rest, _ := strings.Cut(string(recorded), callMark)
-	o.recorded = true
+	o.AsItWas = true
 	l := linker{o: o, sources: map[string]source{}}
 	for _, part := range strings.Split(rest, callMark) {
 		if callee, text, ok := strings.Cut(part, "\n"); ok {
@@ -65,7 +65,7 @@ func (c *compiler) call(b *block, step *Step, depth int, s *scope) afterStep {
 		before := c.book.recordedSize()
 		c.book.Calls = withCall(c.book.Calls, callee)
 		c.book.callDepth = max(c.book.callDepth, callee.callDepth+1)
-		if size := c.book.recordedSize(); size > MaxRecorded && before <= MaxRecorded && !c.o.recorded {
+		if size := c.book.recordedSize(); size > MaxRecorded && before <= MaxRecorded && !c.o.AsItWas {
 			c.fail(n, codeLimit, "call fewer playbooks, or shorter ones",
 				"a run would keep this playbook and all that it calls, %d bytes; at most %d are kept", size, MaxRecorded)
 		}

@@ -41,6 +41,11 @@ const (
 	codeExpand         = "PB053"
 	codeCall           = "PB054"
 	codeCycle          = "PB055"
+	codeConstant       = "PB060"
+	codeExcluded       = "PB061"
+	codeRepeats        = "PB062"
+	codeRivals         = "PB063"
+	codeUnusedName     = "PB064"
 )
 
 // Codes explains every finding that this package reports.
@@ -98,7 +103,7 @@ func meaningCodes() []diag.Code {
 		{Code: codeUnusedID, Title: "The id is not used", Severity: diag.Warning,
 			Help: "Nothing reads steps.ID. That is harmless, but often the sign of a reference that was forgotten or goes to another step."},
 		{Code: codeUnreachable, Title: "The step is never reached", Severity: diag.Error,
-			Help: "A stop or fail before it ends the run in every case."},
+			Help: "A stop or fail before it ends the run in every case, or the conditions on the way to it cannot hold together: when says that an alert is new, and the step is for those that are resolved; a case of a switch asks for what one above it takes already."},
 		{Code: codeUnknownList, Title: "There is no such watchlist", Severity: diag.Error,
 			Help: "lists.NAME reads the watchlist of that name. A name that is misspelt would be an empty list and a condition that never holds, or always."},
 		{Code: codeSubject, Title: "The triggers bring something else", Severity: diag.Error,
@@ -125,6 +130,16 @@ func meaningCodes() []diag.Code {
 			Help: "A step calls another playbook by its name. It must be in the same set, without mistakes of its own. What it is given stands under with and is declared as the inputs of its manual trigger; what it gives back are its outputs."},
 		{Code: codeCycle, Title: "A playbook that calls itself", Severity: diag.Error,
 			Help: "Following the calls from playbook to playbook leads back to where it began, so a run would never end. Loops belong into foreach, or into a wait with a condition."},
+		{Code: codeConstant, Title: "A condition that never changes", Severity: diag.Error,
+			Help: "Whatever the event holds, the condition, or a part of it, comes out the same: alert.severity == \"high\" and alert.severity == \"low\" is never true, and with != and or it always is. Most often an and stands where an or is meant, or the other way round. A whole condition that is never true is an error, because nothing depends on it can ever happen; the rest are warnings. To switch a playbook off write enabled: false."},
+		{Code: codeExcluded, Title: "The filter and the condition exclude each other", Severity: diag.Error,
+			Help: "What the poll's filter lets through never meets when, so the playbook never runs: filter asks for severity eq 'low', and when for alert.severity == \"high\"."},
+		{Code: codeRepeats, Title: "The condition still holds after the steps", Severity: diag.Warning,
+			Help: "The playbook writes to the alert or incident that started it, and none of its steps makes its condition false. It knows its own changes and does not run because of them, but with every later change by somebody else it runs again: it comments again, or sets again what a person has changed since. Say how often it may act: on: created in the poll takes only the first version of each object, dedupe allows one run for each key and window. Or let the condition ask for what the steps change: alert.status == \"new\" where they set status: inProgress."},
+		{Code: codeRivals, Title: "Two playbooks of one priority write the same field", Severity: diag.Warning,
+			Help: "Both can match the same alert or incident, and give a field different values. Which of them comes last is chance. Give the one that should be considered first a higher priority and let its change exclude the other, or make the conditions exclude each other."},
+		{Code: codeUnusedName, Title: "The variable or input is not used", Severity: diag.Warning,
+			Help: "Nothing reads vars.NAME or inputs.NAME. That is harmless, but often the sign of a reference that was forgotten, or goes to another name."},
 		{Code: codeExpand, Title: "The incident comes without its alerts", Severity: diag.Warning,
 			Help: "Incidents are polled without their alerts unless the poll says expand: alerts. Without, incident.alerts is empty, and so are ips(incident), devices(incident) and their like."},
 	}

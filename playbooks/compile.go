@@ -10,6 +10,7 @@ import (
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
 // Options are what the compiler knows about the world outside of the file.
@@ -23,6 +24,10 @@ type Options struct {
 	// Now is the time by which expiry is judged. Zero: it is not judged.
 	Now time.Time
 
+	// AsItWas says that the text ran before. It must compile as it did then: what a later checker
+	// finds about its conditions and its size must not keep a run from going on.
+	AsItWas bool
+
 	// Callees are the playbooks that steps can call, by name. Load and CompileRecorded find them.
 	Callees map[string]*Playbook
 
@@ -30,10 +35,6 @@ type Options struct {
 	known   []string                   // names of playbooks that are there besides Callees
 	broken  map[string]bool            // playbooks that are there and have mistakes
 	cycles  map[string]string          // playbooks that lead back to this one, and by which way
-
-	// recorded says that the text ran before. It is taken as it was: what a later version of the
-	// checker would advise against must not keep a run from going on.
-	recorded bool
 }
 
 // ListInfo is what the compiler knows about a watchlist.
@@ -60,6 +61,7 @@ func Compile(file string, src []byte, o Options) (*Playbook, diag.Findings) {
 	}
 	c := &compiler{
 		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{},
+		filters: map[*Poll]*document.Node{}, read: map[string]bool{},
 		book: &Playbook{File: file, Source: src, Mode: Live, Enabled: true, callDepth: 1},
 	}
 	c.playbook(doc.Root)
@@ -81,11 +83,17 @@ type compiler struct {
 	findings diag.Findings
 	unread   diag.Findings // what the document's reader found
 
+	conditions []written // in the order in which they were read
+	filters    map[*Poll]*document.Node
+
 	ids       map[string]*document.Node // every id of the document
 	setVars   map[string]bool           // variables that some step sets
 	expanded  bool                      // incidents come with their alerts
 	open      map[string]bool           // ids of the steps that we are inside of
 	used      map[string]bool           // ids that an expression reads
+	read      map[string]bool           // vars.NAME and inputs.NAME that an expression reads; "vars." is all of them
+	named     []*document.Node          // the names of vars
+	asked     []*document.Node          // the names of inputs
 	lists     map[string]bool           // watchlists that an expression reads
 	steps     int                       // steps seen so far
 	tooMany   bool                      // the limit on steps is reported once
@@ -107,6 +115,26 @@ func (c *compiler) fail(n *document.Node, code, mend, format string, args ...any
 // warn reports a warning about a node.
 func (c *compiler) warn(n *document.Node, code, mend, format string, args ...any) {
 	c.report(n.Warning(code, fmt.Sprintf(format, args...), mend))
+}
+
+// reportAt reports an error about a place.
+func (c *compiler) reportAt(pos diag.Position, code, mend, message string) {
+	c.report(c.doc.Finding(code, diag.Error, pos, 1, message, mend))
+}
+
+// warnAt reports a warning about a place.
+func (c *compiler) warnAt(pos diag.Position, code, mend, message string) {
+	c.report(c.doc.Finding(code, diag.Warning, pos, 1, message, mend))
+}
+
+// nodeOf finds where a condition stands.
+func (c *compiler) nodeOf(p *expression.Program) *document.Node {
+	for _, w := range c.conditions {
+		if w.program == p {
+			return w.node
+		}
+	}
+	return nil
 }
 
 // playbook reads the whole document. The order matters: triggers give the subject its type, and
@@ -135,7 +163,11 @@ func (c *compiler) playbook(root *document.Node) {
 	c.after(b, scope)
 	c.closingIsOwned(b)
 	c.unusedIDs()
+	c.unusedNames()
 	c.book.Lists = sortedNames(c.lists)
+	if !c.o.AsItWas && !c.findings.HasErrors() {
+		c.judge()
+	}
 }
 
 // flow reads what limits the runs of a playbook. Both keys are worked out before a run exists.
@@ -183,6 +215,7 @@ func (c *compiler) vars(n *document.Node, scope *scope) *scope {
 			typ = anything // what a step sets later may be of another type
 		}
 		c.book.Vars = append(c.book.Vars, Binding{Name: p.Key.Text, Value: value})
+		c.named = append(c.named, p.Key)
 		scope = scope.withVar(p.Key.Text, typ)
 	}
 	return scope

@@ -28,7 +28,11 @@ func laterFunctions() []string {
 
 // condition compiles a bare expression that is true or false.
 func (c *compiler) condition(n *document.Node, s *scope) *expression.Program {
-	return c.program(n, s, expression.WantBool, "a condition")
+	p := c.program(n, s, expression.WantBool, "a condition")
+	if p != nil {
+		c.conditions = append(c.conditions, written{n, p})
+	}
+	return p
 }
 
 // items compiles the expression of a foreach and returns the type of its items.

@@ -117,6 +117,7 @@ func (c *compiler) wait(b *block, step *Step, depth int, s *scope) afterStep {
 			"until is %s, but a condition or a time is needed", program.Type())
 	default:
 		poll.Until = program
+		c.conditions = append(c.conditions, written{until, program})
 		poll.Every = w.duration("every", MinWaitEvery, MaxWait, DefaultWaitEvery)
 		if _, ok := w.need("within", "how long to try, such as 30m"); ok {
 			poll.Within = w.duration("within", MinWait, MaxWait, 0)

@@ -62,10 +62,22 @@ type (
 	}
 )
 
+// touch says what the tests' alert.update writes.
+func (in updateIn) touch() []actions.Touch {
+	t := actions.Touch{Object: "alerts/" + in.Alert, Fields: map[string]any{}, Comment: in.Comment != ""}
+	if in.Status != "" {
+		t.Fields["status"] = in.Status
+	}
+	if in.AssignedTo.Present() {
+		t.Fields["assignedTo"] = in.AssignedTo.Any()
+	}
+	return []actions.Touch{t}
+}
+
 // define makes an action that is never done.
-func define[In, Out any](name string, effect actions.Effect) actions.Action {
+func define[In, Out any](name string, effect actions.Effect, touches func(In) []actions.Touch) actions.Action {
 	part := actions.Doing[In, Out]{
-		Part: actions.Part{Name: "do", Effect: effect},
+		Part: actions.Part{Name: "do", Effect: effect}, Touches: touches,
 		Do: func(context.Context, actions.Call, In) (Out, error) {
 			var none Out
 			return none, errors.New("tests never act")
@@ -82,9 +94,9 @@ func define[In, Out any](name string, effect actions.Effect) actions.Action {
 
 func catalog() *actions.Registry {
 	return actions.NewRegistry(
-		define[updateIn, updateOut]("alert.update", actions.Converges),
-		define[listIn, listOut]("alert.list", actions.Reads),
-		define[sendIn, sendOut]("message.send", actions.Adds),
+		define[updateIn, updateOut]("alert.update", actions.Converges, updateIn.touch),
+		define[listIn, listOut]("alert.list", actions.Reads, nil),
+		define[sendIn, sendOut]("message.send", actions.Adds, nil),
 	)
 }
 

@@ -21,6 +21,9 @@ func (c *compiler) manual(n *document.Node) *Manual {
 	}
 	if inputs := b.get("inputs"); inputs != nil {
 		m.Inputs = c.inputList(inputs, "inputs")
+		for _, p := range inputs.Pairs {
+			c.asked = append(c.asked, p.Key)
+		}
 	}
 	return m
 }

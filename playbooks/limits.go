@@ -34,9 +34,10 @@ const (
 	MaxItemsConcurrency  = 50
 	MaxAttempts          = 20
 	MaxWebhookPath       = 64
-	MaxFilterLength      = 2048 // characters of a poll's filter
-	MaxFilterDepth       = 16   // parentheses inside parentheses
-	MaxFilterComparisons = 30   // literals of in count too
+	MaxFilterLength      = 2048    // characters of a poll's filter
+	MaxFilterDepth       = 16      // parentheses inside parentheses
+	MaxFilterComparisons = 30      // literals of in count too
+	MaxLooks             = 500_000 // looks at parts of conditions, to find out what they exclude; beyond it nothing more is said
 )
 
 // The limits of times in a playbook.
@@ -64,6 +65,7 @@ const (
 	MaxFileDepth    = 16               // directories inside directories
 	MaxPlaybookSize = document.MaxSize // bytes of one file
 	MaxRecorded     = 4 << 20          // bytes that a run keeps: the text of its playbook, and of those that it calls
+	MaxSetLooks     = 5_000_000        // looks at parts of conditions, to find out which playbooks can match one object
 )
 
 // DefaultPollEvery is how often Graph is asked when a poll doesn't say.

@@ -60,6 +60,9 @@ func (u *usage) failName(ref reference, code, mend, format string, args ...any) 
 // root judges one path by its root.
 func (u *usage) root(ref reference) {
 	s := u.scope
+	if ref.root == "vars" || ref.root == "inputs" {
+		u.c.read[ref.root+"."+ref.name] = true
+	}
 	switch {
 	case ref.root == "secrets":
 		u.fail(ref, codeSecret, "only a field of an action that takes a secret may be ${{ secrets.NAME }}, and nothing else",

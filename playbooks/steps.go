@@ -364,3 +364,17 @@ func (c *compiler) unusedIDs() {
 		}
 	}
 }
+
+// unusedNames warns of variables and inputs that nothing reads.
+func (c *compiler) unusedNames() {
+	if c.findings.HasErrors() {
+		return
+	}
+	for root, names := range map[string][]*document.Node{"vars": c.named, "inputs": c.asked} {
+		for _, n := range names {
+			if !c.read[root+"."] && !c.read[root+"."+n.Text] {
+				c.warn(n, codeUnusedName, "remove it, or use "+root+"."+n.Text+" below", "nothing reads %s.%s", root, n.Text)
+			}
+		}
+	}
+}

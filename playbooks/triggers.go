@@ -189,6 +189,7 @@ func (c *compiler) poll(n *document.Node) (*Poll, string) {
 	p.Created, p.Updated = c.versions(b.get("on"))
 	if f := b.get("filter"); f != nil {
 		p.Filter = c.filter(f, p.Resource, subject)
+		c.filters[p] = f
 	}
 	return p, subject
 }

@@ -14,7 +14,7 @@ import (
 
 // verdict checks what an action writes about an alert or incident, where it is written out.
 func (c *compiler) verdict(n *document.Node, spec actions.Spec, in *input) {
-	if n.Kind != document.Map || !writes(spec) || spec.Input == nil {
+	if n.Kind != document.Map || !writesAnything(spec) || spec.Input == nil {
 		return
 	}
 	determination, classification := n.Get("determination"), n.Get("classification")
@@ -50,8 +50,8 @@ func (c *compiler) listFilter(n *document.Node, spec actions.Spec) {
 	}
 }
 
-// writes says whether an action changes anything.
-func writes(spec actions.Spec) bool {
+// writesAnything says whether an action changes anything.
+func writesAnything(spec actions.Spec) bool {
 	return slices.ContainsFunc(spec.Parts, func(p actions.Part) bool { return p.Effect != actions.Reads })
 }
 

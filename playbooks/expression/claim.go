@@ -3,6 +3,7 @@ package expression
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -54,18 +55,29 @@ const (
 	hasEnd
 )
 
-// ClaimOf reads what a condition says. The text was compiled before; of one that cannot be read nothing is
-// known.
-func ClaimOf(src string) *Claim {
-	t, problem := parse(src)
-	if problem != nil {
-		return opaque(src, []string{anyRead})
-	}
-	return claimOf(t.root)
+// Reading is a condition, read for what it says and not to be evaluated.
+type Reading struct {
+	tree  *tree // nil: it cannot be read
+	claim *Claim
 }
 
-// anyRead stands for reading something that is not known.
-const anyRead = "?"
+// Read reads a condition. The text was compiled before; of one that cannot be read nothing is known.
+func Read(src string) *Reading {
+	t, problem := parse(src)
+	if problem != nil {
+		return &Reading{claim: Unknown()}
+	}
+	return &Reading{tree: t, claim: claimOf(t.root)}
+}
+
+// Claim is what the condition says.
+func (r *Reading) Claim() *Claim { return r.claim }
+
+// ClaimOf reads what a condition says.
+func ClaimOf(src string) *Claim { return Read(src).claim }
+
+// AnyRead is the path of what is read but not known.
+const AnyRead = "?"
 
 // Holds is a claim that is always true, or never.
 func Holds(always bool) *Claim { return &Claim{op: claimConstant, holds: always} }
@@ -296,12 +308,12 @@ func (r *reader) node(n ast.Node) {
 func (r *reader) call(n *ast.CallNode) {
 	name, _ := n.Callee.(*ast.IdentifierNode)
 	if name == nil {
-		r.reads = append(r.reads, anyRead)
+		r.reads = append(r.reads, AnyRead)
 		return
 	}
 	if f, ok := lookup(name.Value); !ok || f.name == "now" {
 		r.reads = append(r.reads, name.Value+"()")
-	} else if slices.ContainsFunc(evidenceFunctions(), func(e function) bool { return e.name == f.name }) && len(n.Arguments) == 1 {
+	} else if slices.Contains(collectors(), f.name) && len(n.Arguments) == 1 {
 		if id, ok := n.Arguments[0].(*ast.IdentifierNode); ok {
 			r.reads = append(r.reads, id.Value+".evidence", id.Value+".alerts")
 			return
@@ -311,6 +323,15 @@ func (r *reader) call(n *ast.CallNode) {
 		r.node(a)
 	}
 }
+
+// collectors are the functions that collect evidence.
+var collectors = sync.OnceValue(func() []string {
+	var names []string
+	for _, f := range evidenceFunctions() {
+		names = append(names, f.name)
+	}
+	return names
+})
 
 // children are the nodes directly below one that is neither a call nor an access.
 func children(n ast.Node) []ast.Node {
@@ -354,13 +375,13 @@ func (c *Claim) Fixed(fixed func(path string) bool) *Claim {
 		if !slices.ContainsFunc(a.reads, func(path string) bool { return !fixed(path) }) {
 			return nil
 		}
-		return fresh()
+		return Unknown()
 	})
 }
 
-// fresh is an atom that is no other.
-func fresh() *Claim {
-	return &Claim{op: claimAtom, atom: &atom{test: isTrue, reads: []string{anyRead}}}
+// Unknown is a claim of which nothing is known, and that is no other.
+func Unknown() *Claim {
+	return &Claim{op: claimAtom, atom: &atom{test: isTrue, reads: []string{AnyRead}}}
 }
 
 // replace gives every atom another claim; nil leaves it as it is.
@@ -393,11 +414,51 @@ func (c *Claim) After(changes map[string]Change) *Claim {
 		}
 		for path := range changes {
 			if slices.ContainsFunc(a.reads, func(read string) bool { return overlap(read, path) }) {
-				return fresh()
+				return Unknown()
 			}
 		}
 		return nil
 	})
+}
+
+// Places lists places that must hold one of some constants for the claim to hold. It is quick and finds those
+// that are plain to see.
+func (c *Claim) Places() map[string][]any {
+	found := map[string][]any{}
+	var walk func(c *Claim)
+	walk = func(c *Claim) {
+		switch {
+		case c == nil:
+		case c.op == claimAnd:
+			for _, part := range c.of {
+				walk(part)
+			}
+		default:
+			if place, values := c.oneOf(); place != "" && found[place] == nil {
+				found[place] = values
+			}
+		}
+	}
+	walk(c)
+	return found
+}
+
+// oneOf says that the claim holds only if a place has one of the values.
+func (c *Claim) oneOf() (place string, values []any) {
+	switch {
+	case c == nil:
+	case c.op == claimAtom && c.atom.test == isOneOf:
+		return c.atom.place, slices.Clone(c.atom.values)
+	case c.op == claimOr, c.op == claimAnd && len(c.of) == 1:
+		for i, part := range c.of {
+			at, more := part.oneOf()
+			if at == "" || i > 0 && at != place {
+				return "", nil
+			}
+			place, values = at, append(values, more...)
+		}
+	}
+	return place, values
 }
 
 // Change is the new value of a field.
@@ -420,7 +481,7 @@ func constantValue(v any) (any, bool) {
 
 // overlap says whether one of two paths leads to the other.
 func overlap(a, b string) bool {
-	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".") || a == anyRead
+	return a == b || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".") || a == AnyRead
 }
 
 // holds tests a constant. What an evaluation would refuse does not hold.

@@ -22,6 +22,9 @@ type Decider struct {
 // NewDecider makes one that may look so often: a look is one part of a claim, examined once.
 func NewDecider(looks int) *Decider { return &Decider{left: looks} }
 
+// Tired says that the Decider has looked as often as it may.
+func (d *Decider) Tired() bool { return d.left <= 0 }
+
 // Impossible says that the claim can never hold. False may also mean that it is not known.
 func (d *Decider) Impossible(c *Claim) bool {
 	if c == nil || d.left <= 0 {
@@ -284,18 +287,17 @@ type Foregone struct {
 
 // Foregone finds the largest parts of a condition that never change: the whole of it, parts of an and or an
 // or, and what is asked of the items of a list.
-func (d *Decider) Foregone(src string) []Foregone {
-	t, problem := parse(src)
-	if problem != nil {
+func (d *Decider) Foregone(r *Reading) []Foregone {
+	if r.tree == nil {
 		return nil
 	}
-	end := len(t.tokens)
-	if end > 0 && t.tokens[end-1].Kind == lexer.EOF {
+	end := len(r.tree.tokens)
+	if end > 0 && r.tree.tokens[end-1].Kind == lexer.EOF {
 		end--
 	}
-	f := finder{d: d, t: t}
-	f.part(part{t.root, 0, end})
-	if len(f.found) == 1 && f.found[0].Length >= t.length() {
+	f := finder{d: d, t: r.tree}
+	f.part(part{r.tree.root, 0, end})
+	if len(f.found) == 1 && f.found[0].Length >= r.tree.length() {
 		f.found[0].Whole = true
 	}
 	return f.found

@@ -15,7 +15,7 @@ const looks = 100_000
 // foregone lists the parts of a condition that never change, as TEXT=value.
 func foregone(src string) string {
 	var all []string
-	for _, c := range expression.NewDecider(looks).Foregone(src) {
+	for _, c := range expression.NewDecider(looks).Foregone(expression.Read(src)) {
 		text := fmt.Sprintf("%s=%v", c.Text, c.Value)
 		if c.Whole {
 			text += "!"
@@ -120,7 +120,7 @@ func TestWhatIsCalledConstantIsSoInEveryWorld(t *testing.T) {
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {
 		src := drawn(t, 3)
-		for _, c := range expression.NewDecider(looks).Foregone(src) {
+		for _, c := range expression.NewDecider(looks).Foregone(expression.Read(src)) {
 			found++
 			p, problem := expression.Compile(c.Text, small, expression.WantBool)
 			if problem != nil {
