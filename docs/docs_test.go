@@ -169,6 +169,39 @@ func TestTheExampleForARealTenantIsClean(t *testing.T) {
 	}
 }
 
+func TestShippedPlaybooksAndThoseInThePagesHaveTheLayout(t *testing.T) {
+	t.Parallel()
+	texts := map[string]string{}
+	for file, text := range pages(t) {
+		for i, block := range fence.FindAllStringSubmatch(text, -1) {
+			if block[1] == "yaml" {
+				texts[fmt.Sprintf("%s block %d", file, i+1)] = block[2]
+			}
+		}
+	}
+	for _, pattern := range []string{"../playbooks/library/*.yaml", "../playbooks/library/lists/*.yaml", "../examples/real-tenant/*.yaml", "../examples/real-tenant/*/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[file] = string(text)
+		}
+	}
+	if len(texts) < 20 {
+		t.Errorf("only %d texts", len(texts))
+	}
+	for name, text := range texts {
+		if out, findings := document.Format(name, []byte(text)); !findings.HasErrors() && string(out) != text {
+			t.Errorf("%s is not as playbookd fmt writes it:\n%s", name, out)
+		}
+	}
+}
+
 func TestEveryLinkInThePagesLeadsSomewhere(t *testing.T) {
 	t.Parallel()
 	link := regexp.MustCompile(`\]\(([^)#]+)`)

@@ -91,6 +91,7 @@ var owners = map[string]string{
 	"github.com/teambition/rrule-go":        "playbooks/calendar",
 	"github.com/spf13/cobra":                "cmd/playbookd",
 	"golang.org/x/term":                     "cmd/playbookd",
+	"github.com/rogpeppe/go-internal/diff":  "cmd/playbookd",
 	"github.com/google/go-cmp":              "actions/effecttest", // and tests
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
 	"github.com/playbookd/playbookd/internal/diag"
@@ -233,6 +234,39 @@ func TestSARIFPlacesResultsAndExplainsTheirRules(t *testing.T) {
 	if run.Results[0].Message.Text != "m\nn" || run.Results[1].Level != "warning" || run.Results[1].Locations[0].PhysicalLocation.Region != nil {
 		t.Errorf("unexpected results: %s", b.String())
 	}
+}
+
+func TestWhateverIsFoundIsValidSARIF(t *testing.T) {
+	t.Parallel()
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat()
+	schema, err := compiler.Compile("testdata/sarif.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := []diag.Code{{Code: "PB001", Title: "t", Severity: diag.Error, Help: "h"}, {Code: "PB038", Title: "u", Severity: diag.Warning}}
+	rapid.Check(t, func(t *rapid.T) {
+		var findings diag.Findings
+		for range rapid.IntRange(0, 4).Draw(t, "findings") {
+			findings = append(findings, diag.Finding{
+				Code: rapid.SampledFrom([]string{"PB001", "PB038", "PB999"}).Draw(t, "code"), Severity: rapid.SampledFrom([]diag.Severity{diag.Error, diag.Warning}).Draw(t, "severity"),
+				Pos: diag.Position{File: rapid.OneOf(rapid.SampledFrom([]string{"a b/c.yaml", "/etc/p.yaml", "c:d.yaml", "%zz.yaml", "ü?#.yaml"}), rapid.String()).Draw(t, "file"),
+					Line: rapid.IntRange(0, 1e6).Draw(t, "line"), Column: rapid.IntRange(0, 500).Draw(t, "column")},
+				Length: rapid.IntRange(-2, 500).Draw(t, "length"), Message: rapid.String().Draw(t, "message"), Mend: rapid.String().Draw(t, "mend"),
+			})
+		}
+		var b bytes.Buffer
+		if err := diag.SARIF(&b, findings, "1.2.3", codes); err != nil {
+			t.Fatal(err)
+		}
+		log, err := jsonschema.UnmarshalJSON(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(log); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestColorMarksSeverityAndCaret(t *testing.T) {
