@@ -173,7 +173,7 @@ func (c *compiler) playbook(root *document.Node) {
 // flow reads what limits the runs of a playbook. Both keys are worked out before a run exists.
 func (c *compiler) flow(b *block, scope *scope) {
 	if n := b.get("concurrency"); n != nil {
-		if cb, ok := c.block(n, "concurrency", []string{"key"}, nil); ok {
+		if cb, ok := c.block(n, "concurrency", concurrencyKeys(), nil); ok {
 			if key, ok := cb.need("key", "a text: runs with the same key wait for each other"); ok {
 				c.book.Concurrency = c.keyTemplate(key, scope)
 			}
@@ -183,7 +183,7 @@ func (c *compiler) flow(b *block, scope *scope) {
 	if n == nil {
 		return
 	}
-	db, ok := c.block(n, "dedupe", []string{"key", "window"}, nil)
+	db, ok := c.block(n, "dedupe", dedupeKeys(), nil)
 	if !ok {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 //
 // Every playbook that Compile accepts fits the schema.
 func Schema(specs []actions.Spec) *actions.Schema {
-	root := closed("", map[string]*actions.Schema{
+	root := closed("", playbookKeys(), map[string]*actions.Schema{
 		"name":        {Type: "string", Pattern: "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", MaxLength: new(MaxNameLength), Description: "The playbook's name, in kebab-case. Runs and records refer to it."},
 		"description": short("What the playbook does, in a sentence."),
 		"owner":       short("Who answers for it. Required of a live playbook that closes alerts."),
@@ -24,18 +24,18 @@ func Schema(specs []actions.Spec) *actions.Schema {
 		"triggers": {Type: "array", MinItems: new(1), MaxItems: new(MaxTriggers), Items: ref("trigger"),
 			Description: "What starts the playbook. All triggers bring the same kind of event, which expressions call alert, incident or event."},
 		"when": {Types: []string{"string", "boolean"}, Description: "A condition on the event. Without one every event starts a run."},
-		"vars": {Type: "object", MaxProperties: new(MaxVars), Description: "Values with names, worked out in order when a run starts. Expressions read them as vars.NAME."},
-		"concurrency": required(closed("Runs with the same key wait for each other.", map[string]*actions.Schema{
+		"vars": {Type: "object", MaxProperties: new(MaxVars), PropertyNames: identifier(), Description: "Values with names, worked out in order when a run starts. Expressions read them as vars.NAME."},
+		"concurrency": required(closed("Runs with the same key wait for each other.", concurrencyKeys(), map[string]*actions.Schema{
 			"key": {Type: "string", Description: "For example ${{ incident.id }}."},
 		}), "key"),
-		"dedupe": required(closed("Events with the same key start one run within the window.", map[string]*actions.Schema{
+		"dedupe": required(closed("Events with the same key start one run within the window.", dedupeKeys(), map[string]*actions.Schema{
 			"key":    {Type: "string", Description: "For example ${{ alert.incidentId }}."},
 			"window": duration("How long a key counts."),
 		}), "key", "window"),
 		"steps":      stepsOf("What the playbook does, in order."),
 		"on_failure": stepsOf("What to do when the steps have failed. Expressions read failure.step, failure.code and failure.message."),
 		"finally":    stepsOf("What to do at every end: success, failure and cancellation."),
-		"outputs":    {Type: "object", MaxProperties: new(MaxOutputs), Description: "Values that the run leaves behind when it ended well."},
+		"outputs":    {Type: "object", MaxProperties: new(MaxOutputs), PropertyNames: identifier(), Description: "Values that the run leaves behind when it ended well."},
 	})
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "playbookd playbook"
@@ -46,31 +46,31 @@ func Schema(specs []actions.Spec) *actions.Schema {
 
 // triggerSchema describes one entry of triggers.
 func triggerSchema() *actions.Schema {
-	poll := required(closed("Ask Graph for what is new or changed.", map[string]*actions.Schema{
+	poll := required(closed("Ask Graph for what is new or changed.", pollKeys(), map[string]*actions.Schema{
 		"resource": words("What to poll.", alertsResource, incidentsResource),
 		"every":    duration("How often. Left out: 1m."),
 		"filter":   {Type: "string", MaxLength: new(MaxFilterLength), Description: "OData, sent to Graph as $filter: severity eq 'high' and status ne 'resolved'"},
 		"expand":   words("Incidents: bring their alerts along.", alertsResource),
 		"on":       {AnyOf: []*actions.Schema{words("", "created", "updated"), {Type: "array", MinItems: new(1), Items: words("", "created", "updated")}}, Description: "Which versions of an object count. Left out: both."},
 	}), "resource")
-	webhook := required(closed("Take what somebody pushes to /webhooks/PATH.", map[string]*actions.Schema{
+	webhook := required(closed("Take what somebody pushes to /webhooks/PATH.", webhookKeys(), map[string]*actions.Schema{
 		"path": {Type: "string", MaxLength: new(MaxWebhookPath), Description: "The last part of its address."},
-		"auth": closed("How the sender proves who it is: one of the two.", map[string]*actions.Schema{
+		"auth": closed("How the sender proves who it is: one of the two.", authKeys(), map[string]*actions.Schema{
 			"hmac":   {Type: "string", Description: "Name of the secret that the body is signed with."},
 			"apiKey": {Type: "string", Description: "Name of the secret that the sender presents."},
 		}),
 		"as": words("What the body is. Left out: event.", alertSubject, incidentSubject, eventSubject),
 	}), "path", "auth")
-	schedule := required(closed("Start at certain times.", map[string]*actions.Schema{
+	schedule := required(closed("Start at certain times.", scheduleKeys(), map[string]*actions.Schema{
 		"cron":     {Type: "string", Description: "minute hour day month weekday: 0 8 * * 1-5"},
 		"timezone": {Type: "string", Description: "Such as Europe/Berlin. Left out: UTC."},
 		"missed":   words("What to do about times that passed while not running. Left out: skip.", "skip", "once"),
 	}), "cron")
-	manual := closed("Let a person start it.", map[string]*actions.Schema{
+	manual := closed("Let a person start it.", manualKeys(), map[string]*actions.Schema{
 		"inputs": inputsSchema("What the person is asked for. Expressions read it as inputs.NAME."),
 	})
 	manual.Type, manual.Types = "", []string{"object", "null"}
-	kinds := closed("", map[string]*actions.Schema{"poll": poll, "webhook": webhook, "schedule": schedule, "manual": manual})
+	kinds := closed("", triggerKinds(), map[string]*actions.Schema{"poll": poll, "webhook": webhook, "schedule": schedule, "manual": manual})
 	kinds.MinProperties, kinds.MaxProperties = new(1), new(1)
 	return &actions.Schema{AnyOf: []*actions.Schema{kinds, words("", string(ManualTrigger))}}
 }
@@ -83,13 +83,13 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 	}
 	onError := &actions.Schema{AnyOf: []*actions.Schema{words("", "fail", "continue"), stepsOf("")},
 		Description: "What a failure means: fail the run, continue, or run these steps instead. Left out: fail."}
-	step := closed("", map[string]*actions.Schema{
-		"id":     {Type: "string", Pattern: "^[A-Za-z_][A-Za-z0-9_]*$", MaxLength: new(MaxIdentifier), Description: "Later expressions read the step as steps.ID."},
+	step := closed("", allStepKeys(), map[string]*actions.Schema{
+		"id":     described(identifier(), "Later expressions read the step as steps.ID."),
 		"name":   short("For people who read the run."),
 		"if":     {Types: []string{"string", "boolean"}, Description: "A condition: the step is skipped where it does not hold. With then and else, it chooses."},
 		"action": {Type: "string", Enum: names, Description: "What to do."},
 		"with":   {Type: "object", Description: "The action's input."},
-		"retry": closed("How often to try again.", map[string]*actions.Schema{
+		"retry": closed("How often to try again.", retryKeys(), map[string]*actions.Schema{
 			"attempts": whole("", 1, MaxAttempts),
 			"backoff":  words("", "exponential", "constant"),
 			"initial":  duration("The first pause."),
@@ -99,29 +99,29 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 		"timeout":     duration("How long one attempt may take."),
 		"on_error":    onError,
 		"foreach":     {Type: "string", Description: "An expression that gives a list."},
-		"as":          {Type: "string", Description: "What expressions call the item. Left out: item."},
+		"as":          described(identifier(), "What expressions call the item. Left out: item."),
 		"concurrency": whole("How many items are worked on at the same time. Left out: 1.", 1, MaxItemsConcurrency),
 		"do":          stepsOf("What to do for each item."),
 		"then":        stepsOf("What to do where the condition holds."),
 		"else":        stepsOf("What to do where it does not."),
 		"switch": {Type: "array", MinItems: new(1), MaxItems: new(MaxCases), Description: "The first case whose condition holds is taken.", Items: &actions.Schema{AnyOf: []*actions.Schema{
-			required(closed("", map[string]*actions.Schema{"if": condition("When to take this case."), "do": stepsOf("What to do then.")}), "if", "do"),
-			required(closed("", map[string]*actions.Schema{"else": stepsOf("What to do where no case holds.")}), "else"),
+			required(closed("", caseKeys(), map[string]*actions.Schema{"if": condition("When to take this case."), "do": stepsOf("What to do then.")}), "if", "do"),
+			required(closed("", elseKeys(), map[string]*actions.Schema{"else": stepsOf("What to do where no case holds.")}), "else"),
 		}}},
 		"parallel": {Type: "array", MinItems: new(2), MaxItems: new(MaxBranches), Items: stepsOf("One branch."), Description: "Lists of steps that are in progress at the same time."},
 		"join":     words("all: every branch must end well. any: the first that does decides, and the others are canceled. Left out: all.", "all", "any"),
-		"wait": {AnyOf: []*actions.Schema{duration(""), required(closed("", map[string]*actions.Schema{
+		"wait": {AnyOf: []*actions.Schema{duration(""), required(closed("", waitKeys(), map[string]*actions.Schema{
 			"until":  condition("A time, or a condition that is looked at again and again."),
 			"every":  duration("How often to look. Left out: 1m."),
 			"within": duration("How long to try. Beyond it the step fails."),
 			"do":     stepsOf("Steps to run before each look."),
 		}), "until")}, Description: "Let time pass. It survives restarts."},
 		"playbook": {Type: "string", Description: "Run another playbook as a step. What it needs stands under with."},
-		"approve": required(closed("Go on only if people agree.", questionSchema(map[string]*actions.Schema{
+		"approve": required(closed("Go on only if people agree.", approveKeys(), questionSchema(map[string]*actions.Schema{
 			"count":     whole("How many different people must agree. Left out: 1.", 1, MaxApprovers),
 			"otherwise": words("What silence means. Left out: reject.", OtherwiseApprove, OtherwiseReject, OtherwiseFail),
 		})), "title", "by", "within"),
-		"ask": required(closed("Ask people something; the answer is steps.ID.answer.", questionSchema(map[string]*actions.Schema{
+		"ask": required(closed("Ask people something; the answer is steps.ID.answer.", askKeys(), questionSchema(map[string]*actions.Schema{
 			"choices":   texts("The answers allowed.", MaxChoices),
 			"form":      inputsSchema("The fields to fill in."),
 			"otherwise": {Type: "string", Description: "What silence means: one of the choices, or fail. Left out: fail."},
@@ -152,8 +152,14 @@ func withSchema(s actions.Spec) *actions.Schema {
 	return with
 }
 
-// closed is an object without other keys than these.
-func closed(description string, properties map[string]*actions.Schema) *actions.Schema {
+// closed is an object with these keys and no others. A key that nobody described may hold anything.
+func closed(description string, keys []string, described map[string]*actions.Schema) *actions.Schema {
+	properties := make(map[string]*actions.Schema, len(keys))
+	for _, key := range keys {
+		if properties[key] = described[key]; properties[key] == nil {
+			properties[key] = &actions.Schema{}
+		}
+	}
 	return &actions.Schema{Type: "object", Description: description, Properties: properties,
 		AdditionalProperties: &actions.Schema{Not: &actions.Schema{}}}
 }
@@ -193,6 +199,16 @@ func duration(description string) *actions.Schema {
 	return &actions.Schema{Type: "string", Pattern: "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", MinLength: new(2), Description: description}
 }
 
+// identifier is a name that expressions use.
+func identifier() *actions.Schema {
+	return &actions.Schema{Type: "string", Pattern: "^[A-Za-z_][A-Za-z0-9_]*$", MaxLength: new(MaxIdentifier)}
+}
+
+func described(s *actions.Schema, description string) *actions.Schema {
+	s.Description = description
+	return s
+}
+
 // condition is a bare expression.
 func condition(description string) *actions.Schema {
 	return &actions.Schema{Types: []string{"string", "boolean"}, Description: description}
@@ -200,14 +216,14 @@ func condition(description string) *actions.Schema {
 
 // inputsSchema describes typed fields: the inputs of a playbook, or the form of a question.
 func inputsSchema(description string) *actions.Schema {
-	input := closed("", map[string]*actions.Schema{
+	input := closed("", inputKeys(), map[string]*actions.Schema{
 		"type":        words("Left out: text.", inputTypes()...),
 		"description": short("What to enter."),
 		"required":    {Type: "boolean"},
 		"default":     {Description: "Used where nothing is given."},
 		"enum":        texts("The texts allowed.", MaxEnumValues),
 	})
-	return &actions.Schema{Type: "object", MaxProperties: new(MaxInputs), Description: description,
+	return &actions.Schema{Type: "object", MaxProperties: new(MaxInputs), PropertyNames: identifier(), Description: description,
 		AdditionalProperties: &actions.Schema{AnyOf: []*actions.Schema{words("", inputTypes()...), input}}}
 }
 

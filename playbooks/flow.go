@@ -31,7 +31,7 @@ func (c *compiler) choose(b *block, step *Step, depth int, s *scope) afterStep {
 // choice reads one case. after collects the ids of all cases: those not taken are pending.
 func (c *compiler) choice(n *document.Node, body *Switch, path string, last bool, depth int, s, after *scope) *scope {
 	if n.Kind == document.Map && n.Get("else") != nil {
-		b, _ := c.block(n, "the else of a switch", []string{"else"}, nil)
+		b, _ := c.block(n, "the else of a switch", elseKeys(), nil)
 		if !last {
 			c.fail(n, codeUnreachable, "move else to the end", "the cases behind else are never looked at")
 		}
@@ -39,7 +39,7 @@ func (c *compiler) choice(n *document.Node, body *Switch, path string, last bool
 		body.Else = steps
 		return after.merge(inside)
 	}
-	b, ok := c.block(n, "a case of a switch", []string{"if", "do"}, nil)
+	b, ok := c.block(n, "a case of a switch", caseKeys(), nil)
 	if !ok {
 		return after
 	}
@@ -96,7 +96,7 @@ func (c *compiler) wait(b *block, step *Step, depth int, s *scope) afterStep {
 		c.onError(b, step, depth, s)
 		return afterStep{scope: s, step: stepType(nil)}
 	}
-	w, _ := c.block(n, "wait", []string{"until", "every", "within", "do"}, nil)
+	w, _ := c.block(n, "wait", waitKeys(), nil)
 	until, ok := w.need("until", "a time, or a condition with within")
 	if !ok {
 		return afterStep{scope: s, step: stepType(nil)}

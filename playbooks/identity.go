@@ -10,16 +10,6 @@ import (
 	"github.com/playbookd/playbookd/internal/document"
 )
 
-func playbookKeys() []string {
-	return []string{"name", "description", "owner", "reason", "expires", "tags", "priority", "tenants", "mode", "enabled",
-		"triggers", "when", "vars", "steps", "on_failure", "finally", "outputs", "concurrency", "dedupe"}
-}
-
-// laterPlaybookKeys are keys of the language that this version refuses.
-func laterPlaybookKeys() []string {
-	return []string{"limits", "state"}
-}
-
 // identity reads what a playbook says about itself.
 func (c *compiler) identity(b *block) {
 	p := c.book

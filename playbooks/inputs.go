@@ -15,7 +15,7 @@ func (c *compiler) manual(n *document.Node) *Manual {
 	if n.IsNull() {
 		return m
 	}
-	b, ok := c.block(n, "manual", []string{"inputs"}, nil)
+	b, ok := c.block(n, "manual", manualKeys(), nil)
 	if !ok {
 		return m
 	}
@@ -54,7 +54,7 @@ func (c *compiler) input(name string, n *document.Node) Input {
 		in.Type, _ = c.oneOf(n, "the type of an input", inputTypes())
 		return in
 	}
-	b, ok := c.block(n, "an input", []string{"type", "description", "required", "default", "enum"}, nil)
+	b, ok := c.block(n, "an input", inputKeys(), nil)
 	if !ok {
 		return in
 	}

@@ -10,10 +10,6 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
-
-	"github.com/playbookd/playbookd/actions"
-	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -175,53 +171,4 @@ func TestTheDigestOfASetChangesWithItsMembersAndNotWithTheirOrder(t *testing.T) 
 	if diff := cmp.Diff([]playbooks.Member{{Name: "a", Digest: a.Digest}, {Name: "b", Digest: b.Digest}}, set.Members()); diff != "" {
 		t.Errorf("members differ (-want +got):\n%s", diff)
 	}
-}
-
-func TestEveryGoodPlaybookFitsTheSchemaForEditors(t *testing.T) {
-	t.Parallel()
-	s := playbooks.Schema(catalog().Specs())
-	for _, name := range archives(t, "good") {
-		a, err := txtar.ParseFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range a.Files {
-			found, err := actions.Check(s, plain(t, f.Data))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, v := range found {
-				t.Errorf("%s: %s", f.Name, v)
-			}
-		}
-	}
-}
-
-func TestTheSchemaForEditorsFindsMistakes(t *testing.T) {
-	t.Parallel()
-	s := playbooks.Schema(catalog().Specs())
-	for _, src := range []string{
-		"name: a\n", "name: A\n" + simple, "nme: a\n" + simple, "name: a\ntriggers: [sla]\nsteps: [{stop: done}]\n",
-		"name: a\ntriggers: [manual]\nsteps:\n  - action: alert.updaet\n",
-		"name: a\ntriggers: [manual]\nsteps:\n  - action: alert.update\n    with: {alert: x, status: closed}\n",
-		"name: a\ntriggers: [manual]\nsteps:\n  - action: alert.list\n    timeout: 5\n",
-	} {
-		found, err := actions.Check(s, plain(t, []byte(src)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(found) == 0 {
-			t.Errorf("nothing is found in:\n%s", src)
-		}
-	}
-}
-
-// plain reads YAML as plain values.
-func plain(t *testing.T, src []byte) any {
-	t.Helper()
-	doc, findings := document.Read("test.yaml", src)
-	if doc.Root == nil || findings.HasErrors() {
-		t.Fatalf("findings:\n%s", render(t, findings))
-	}
-	return doc.Root.Any()
 }

@@ -19,14 +19,10 @@ const (
 // notifyAction tells a channel of any kind that somebody is asked.
 const notifyAction = "notify.send"
 
-func questionKeys() []string {
-	return []string{"title", "details", "by", "within", "otherwise", "channels"}
-}
-
 // approve reads a step that goes on only if people agree.
 func (c *compiler) approve(b *block, step *Step, depth int, s *scope) afterStep {
 	after := afterStep{scope: s, step: stepType(map[string]expression.Type{"approved": expression.Bool})}
-	q, ok := c.block(b.get("approve"), "approve", append(questionKeys(), "count"), nil)
+	q, ok := c.block(b.get("approve"), "approve", approveKeys(), nil)
 	if !ok {
 		return after
 	}
@@ -48,7 +44,7 @@ func namesMany(n *document.Node) bool {
 // ask reads a step that asks people something.
 func (c *compiler) ask(b *block, step *Step, depth int, s *scope) afterStep {
 	after := afterStep{scope: s, step: stepType(map[string]expression.Type{"answer": expression.Any})}
-	q, ok := c.block(b.get("ask"), "ask", append(questionKeys(), "choices", "form"), nil)
+	q, ok := c.block(b.get("ask"), "ask", askKeys(), nil)
 	if !ok {
 		return after
 	}

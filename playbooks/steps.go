@@ -10,44 +10,6 @@ import (
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
-// bodyKeys are the keys of which a step has exactly one: they say what it does.
-func bodyKeys() []string {
-	return []string{"action", "foreach", "set", "stop", "fail", "then", "switch", "parallel", "wait", "playbook", "approve", "ask"}
-}
-
-func laterStepKeys() []string {
-	return []string{"undo", "guard"}
-}
-
-// stepKeys are the keys that make sense beside a body.
-func stepKeys(body string) []string {
-	common := []string{"id", "name", "if", body}
-	switch body {
-	case "action":
-		return append(common, "with", "await", "retry", "timeout", "on_error")
-	case "foreach":
-		return append(common, "as", "concurrency", "on_error", "do")
-	case "then":
-		return append(common, "else", "on_error")
-	case "switch", "wait", "approve", "ask":
-		return append(common, "on_error")
-	case "parallel":
-		return append(common, "join", "on_error")
-	case "playbook":
-		return append(common, "with", "on_error")
-	}
-	return common
-}
-
-func allStepKeys() []string {
-	var all []string
-	for _, body := range bodyKeys() {
-		all = append(all, stepKeys(body)...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
 // stepList reads a list of steps. It returns the scope behind the last of them.
 func (c *compiler) stepList(n *document.Node, path string, depth int, s *scope) ([]Step, *scope) {
 	if !c.isList(n, path[strings.LastIndex(path, "/")+1:]) {
@@ -287,7 +249,7 @@ func (c *compiler) onError(b *block, step *Step, depth int, s *scope) {
 
 // retry reads a retry policy.
 func (c *compiler) retry(n *document.Node) *Retry {
-	b, ok := c.block(n, "retry", []string{"attempts", "backoff", "initial", "max"}, nil)
+	b, ok := c.block(n, "retry", retryKeys(), nil)
 	if !ok {
 		return nil
 	}

@@ -11,12 +11,6 @@ import (
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
-func triggerKinds() []string {
-	return []string{string(PollTrigger), string(WebhookTrigger), string(ScheduleTrigger), string(ManualTrigger)}
-}
-
-func laterTriggerKinds() []string { return []string{"sla", "change", "run", "subscription"} }
-
 // triggers reads the list of triggers and settles what the event in scope is called.
 func (c *compiler) triggers(b *block) {
 	c.book.Subject, c.book.SubjectType = eventSubject, expression.Any
@@ -163,7 +157,7 @@ func (t Trigger) webhookPath() string {
 
 // poll reads a poll. The subject comes first: the filter and everything below depend on it.
 func (c *compiler) poll(n *document.Node) (*Poll, string) {
-	b, ok := c.block(n, "poll", []string{"resource", "every", "filter", "expand", "on"}, nil)
+	b, ok := c.block(n, "poll", pollKeys(), nil)
 	if !ok {
 		return nil, ""
 	}
@@ -244,7 +238,7 @@ func characters(s string, n int) int { return len([]rune(s[:min(n, len(s))])) }
 // webhook reads a webhook. Without proof of who sends, anybody could start playbooks, so auth is
 // required.
 func (c *compiler) webhook(n *document.Node) (*Webhook, string) {
-	b, ok := c.block(n, "webhook", []string{"path", "auth", "as"}, nil)
+	b, ok := c.block(n, "webhook", webhookKeys(), nil)
 	if !ok {
 		return nil, ""
 	}
@@ -257,7 +251,7 @@ func (c *compiler) webhook(n *document.Node) (*Webhook, string) {
 	if !ok {
 		return w, w.As
 	}
-	ab, ok := c.block(auth, "auth", []string{"hmac", "apiKey"}, nil)
+	ab, ok := c.block(auth, "auth", authKeys(), nil)
 	if !ok {
 		return w, w.As
 	}
@@ -306,7 +300,7 @@ func isSecretName(s string) bool {
 
 // schedule reads a schedule. What is a cron expression is for whoever runs it to say.
 func (c *compiler) schedule(n *document.Node) *Schedule {
-	b, ok := c.block(n, "schedule", []string{"cron", "timezone", "missed"}, nil)
+	b, ok := c.block(n, "schedule", scheduleKeys(), nil)
 	if !ok {
 		return nil
 	}
