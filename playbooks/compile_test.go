@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,10 +34,12 @@ func codesOf(t *testing.T, src string) string {
 	return strings.Join(codes, " ")
 }
 
-// errorsOf is codesOf without warnings.
+// errorsOf is codesOf without warnings, and with more actions.
 func errorsOf(t *testing.T, src string) string {
 	t.Helper()
-	_, findings := playbooks.Compile("test.yaml", []byte(src), options())
+	o := options()
+	o.Catalog = wideCatalog()
+	_, findings := playbooks.Compile("test.yaml", []byte(src), o)
 	var codes []string
 	for _, f := range findings {
 		if f.Severity == diag.Error {
@@ -237,6 +240,28 @@ func TestEveryLimitHoldsAtAndBeyondIt(t *testing.T) {
 		"foreach depth": {playbooks.MaxForeachDepth, func(n int) string {
 			return head + depth(n, "{foreach: ips(alert), as: i%i", "do")
 		}},
+		"outputs": {playbooks.MaxOutputs, func(n int) string { return head + steps + "outputs:\n" + many(n, "  o%i: 1\n") }},
+		"cases": {playbooks.MaxCases, func(n int) string {
+			return head + "steps:\n  - switch:\n" + many(n, "      - {if: len(ips(alert)) == %i, do: [{wait: 1m}]}\n")
+		}},
+		"branches": {playbooks.MaxBranches, func(n int) string {
+			return head + "steps:\n  - parallel:\n" + many(n, "      - [{action: alert.list}]\n")
+		}},
+		"approvers": {playbooks.MaxApprovers, func(n int) string {
+			return head + fmt.Sprintf("steps:\n  - approve: {title: t, by: [\"role:lead\"], within: 1h, count: %d}\n", n)
+		}},
+		"asked people": {playbooks.MaxAskedPeople, func(n int) string {
+			return head + "steps:\n  - approve:\n      title: t\n      within: 1h\n      by:\n" + many(n, "        - p%i\n")
+		}},
+		"channels": {playbooks.MaxAskChannels, func(n int) string {
+			return head + "steps:\n  - approve:\n      title: t\n      within: 1h\n      by: [a]\n      channels:\n" + many(n, "        - c%i\n")
+		}},
+		"choices": {playbooks.MaxChoices, func(n int) string {
+			return head + "steps:\n  - ask:\n      title: t\n      within: 1h\n      by: [a]\n      choices:\n" + many(n, "        - c%i\n")
+		}},
+		"looks of a wait": {playbooks.MaxWaitRounds, func(n int) string {
+			return head + fmt.Sprintf("steps:\n  - wait: {until: last != nil, every: 5s, within: %ds}\n", 5*n)
+		}},
 		"concurrency": {playbooks.MaxItemsConcurrency, func(n int) string {
 			return head + fmt.Sprintf("steps:\n  - foreach: ips(alert)\n    concurrency: %d\n    do:\n      - stop: done\n", n)
 		}},
@@ -284,13 +309,118 @@ func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
 		{window, playbooks.MinDedupeWindow, playbooks.MaxDedupeWindow, "PB024"},
 		{timeout, playbooks.MinTimeout, playbooks.MaxTimeout, "PB024"},
 		{backoff, playbooks.MinBackoff, playbooks.MaxBackoff, "PB024 PB024"},
+		{"name: a\ntriggers: [manual]\nsteps:\n  - wait: %s\n", playbooks.MinWait, playbooks.MaxWait, "PB024"},
+		{"name: a\ntriggers: [manual]\nsteps:\n  - approve: {title: t, by: [a], within: %s}\n", playbooks.MinAsk, playbooks.MaxWait, "PB024"},
+		{"name: a\ntriggers: [manual]\nsteps:\n  - {action: scan.start, await: %s}\n", playbooks.MinAwait, playbooks.MaxAwait, "PB024"},
+		{"name: a\ntriggers: [manual]\nsteps:\n  - wait: {until: last != nil, every: %s, within: 1h}\n", playbooks.MinWaitEvery, playbooks.MaxWait, "PB024"},
 	} {
 		for d, want := range map[time.Duration]string{
 			c.least: "", c.most: "", c.least - time.Millisecond: c.beyond, c.most + time.Millisecond: c.beyond,
 		} {
-			if got := codesOf(t, fmt.Sprintf(c.src, playbooks.FormatDuration(d))); got != want {
+			if got := errorsOf(t, fmt.Sprintf(c.src, playbooks.FormatDuration(d))); got != want {
 				t.Errorf("%s gives %q, want %q", playbooks.FormatDuration(d), got, want)
 			}
+		}
+	}
+}
+
+// chain are playbooks that call each other, n of them inside each other.
+func chain(n int) fstest.MapFS {
+	fsys := fstest.MapFS{"p0.yaml": file("name: p0\n" + simple)}
+	for i := 1; i < n; i++ {
+		fsys[fmt.Sprintf("p%d.yaml", i)] = file(fmt.Sprintf("name: p%d\ntriggers: [manual]\nsteps: [{playbook: p%d}]\n", i, i-1))
+	}
+	return fsys
+}
+
+func TestCallsInsideEachOtherHaveALimit(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{playbooks.MaxCallDepth: 0, playbooks.MaxCallDepth + 1: 1} {
+		if _, findings := playbooks.Load(chain(n), "", options()); len(findings) != want || want > 0 && findings[0].Code != "PB024" {
+			t.Errorf("%d playbooks inside each other:\n%s", n, render(t, findings))
+		}
+	}
+}
+
+// Each of a few playbooks calls all before it: there are more ways through them than could be walked.
+func TestManyWaysThroughCallsAreLoadedAtOnce(t *testing.T) {
+	t.Parallel()
+	fsys := fstest.MapFS{}
+	for level := range playbooks.MaxCallDepth {
+		for i := range 40 {
+			calls := "steps: [{stop: done}]\n"
+			if level > 0 {
+				calls = "steps:\n"
+				for j := range 40 {
+					calls += fmt.Sprintf("  - playbook: p%d-%d\n", level-1, j)
+				}
+			}
+			fsys[fmt.Sprintf("%d-%d.yaml", level, i)] = file(fmt.Sprintf("name: p%d-%d\ntriggers: [manual]\n", level, i) + calls)
+		}
+	}
+	if set, findings := playbooks.Load(fsys, "", options()); len(findings) > 0 || len(set.Playbooks) != len(fsys) {
+		t.Errorf("%d playbooks, findings:\n%s", len(set.Playbooks), render(t, findings))
+	}
+}
+
+func TestWhatARunKeepsOfItsPlaybooksHasALimit(t *testing.T) {
+	t.Parallel()
+	// padded is a playbook of n bytes.
+	padded := func(name, steps string, n int) *fstest.MapFile {
+		src := "name: " + name + "\ntriggers: [manual]\n" + steps
+		return file(src + "#" + strings.Repeat("x", n-len(src)-2) + "\n")
+	}
+	const called = 20
+	set := func(beyond int) fstest.MapFS {
+		fsys, steps, size := fstest.MapFS{}, "steps:\n", 0
+		for i := range called {
+			name := fmt.Sprintf("p%02d", i)
+			fsys[name+".yaml"] = padded(name, "steps: [{stop: done}]\n", 200_000)
+			steps += "  - playbook: " + name + "\n"
+			size += len("\n--- # called: "+name+"\n") + 200_000
+		}
+		fsys["main.yaml"] = padded("main", steps, playbooks.MaxRecorded-size+beyond)
+		return fsys
+	}
+	for beyond, want := range map[int]string{0: "", 1: "PB024"} {
+		loaded, findings := playbooks.Load(set(beyond), "", options())
+		got := ""
+		for _, f := range findings {
+			got += f.Code
+		}
+		if got != want {
+			t.Errorf("%d bytes beyond the limit: findings %q, want %q", beyond, got, want)
+		}
+		if p, ok := loaded.Lookup("main"); ok && len(p.Recorded) != playbooks.MaxRecorded {
+			t.Errorf("%d bytes are recorded", len(p.Recorded))
+		}
+	}
+}
+
+func TestDirectoriesInsideEachOtherHaveALimit(t *testing.T) {
+	t.Parallel()
+	for depth, want := range map[int]int{playbooks.MaxFileDepth: 1, playbooks.MaxFileDepth + 1: 0} {
+		set, findings := playbooks.Load(fstest.MapFS{strings.Repeat("d/", depth) + "a.yaml": file("name: a\n" + simple)}, "", options())
+		if len(set.Playbooks) != want || len(findings) != 1-want {
+			t.Errorf("%d directories: %d playbooks, findings:\n%s", depth, len(set.Playbooks), render(t, findings))
+		}
+	}
+}
+
+// Thinking about conditions ends: behind more than may be looked at nothing more is said.
+func TestThinkingAboutConditionsHasALimit(t *testing.T) {
+	t.Parallel()
+	var long []string
+	for i := range 60 {
+		long = append(long, fmt.Sprintf("event.x == %d", i))
+	}
+	src := func(steps int) string {
+		return "name: a\ntriggers: [{webhook: {path: p, auth: {hmac: k}}}]\nsteps:\n" +
+			strings.Repeat("  - if: "+strings.Join(long, " or ")+"\n    wait: 1m\n", steps) + "  - if: event.y == 1 and event.y == 2\n    stop: done\n"
+	}
+	for steps, want := range map[int]string{2: "PB060", 150: ""} {
+		if got := codesOf(t, src(steps)); got != want {
+			t.Errorf("%d long conditions, with %d looks for all: %q, want %q", steps, playbooks.MaxLooks, got, want)
 		}
 	}
 }

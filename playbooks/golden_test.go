@@ -60,6 +60,11 @@ type (
 	sendOut struct {
 		Sent bool `json:"sent"`
 	}
+	tellIn struct {
+		Channel string `json:"channel"`
+		Title   string `json:"title"`
+		Text    string `json:"text,omitempty"`
+	}
 )
 
 // touch says what the tests' alert.update writes.
@@ -92,12 +97,29 @@ func define[In, Out any](name string, effect actions.Effect, touches func(In) []
 	return actions.Define(actions.Spec{Name: name, Summary: "Is for tests."}, part)
 }
 
-func catalog() *actions.Registry {
-	return actions.NewRegistry(
+func catalog() *actions.Registry { return actions.NewRegistry(known()...) }
+
+func known() []actions.Action {
+	return []actions.Action{
 		define[updateIn, updateOut]("alert.update", actions.Converges, updateIn.touch),
 		define[listIn, listOut]("alert.list", actions.Reads, nil),
 		define[sendIn, sendOut]("message.send", actions.Adds, nil),
-	)
+	}
+}
+
+// wideCatalog is catalog with actions that tell people, and that only start something.
+func wideCatalog() *actions.Registry {
+	return actions.NewRegistry(append(known(), define[tellIn, sendOut]("notify.send", actions.Adds, nil), scan())...)
+}
+
+// scan is an action that only starts something.
+func scan() actions.Action {
+	do := func(context.Context, actions.Call, listIn) (listOut, error) {
+		return listOut{}, errors.New("tests never act")
+	}
+	return actions.Define(actions.Spec{Name: "scan.start", Summary: "Is for tests."},
+		actions.Doing[listIn, listOut]{Part: actions.Part{Name: "start", Effect: actions.Once}, Do: do},
+		actions.Doing[listIn, listOut]{Part: actions.Part{Name: "end", Effect: actions.Reads, Awaits: true}, Do: do})
 }
 
 var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
