@@ -3,9 +3,17 @@ package docs_test
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
@@ -19,6 +27,7 @@ import (
 	"github.com/playbookd/playbookd/internal/secret"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/expression"
+	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/server"
 	"github.com/playbookd/playbookd/store"
@@ -81,9 +90,12 @@ func ofPlaybooks() []limits {
 			{"inputs", playbooks.MaxInputs},
 			{"values of an enum", playbooks.MaxEnumValues},
 			{"vars", playbooks.MaxVars},
+			{"outputs", playbooks.MaxOutputs},
 			{"steps, at every depth together", playbooks.MaxSteps},
 			{"lists of steps inside each other", playbooks.MaxStepDepth},
 			{"foreach inside foreach", playbooks.MaxForeachDepth},
+			{"cases of a switch", playbooks.MaxCases},
+			{"branches of a parallel", playbooks.MaxBranches},
 			{"items of a foreach", engine.MaxItems},
 			{"items of a foreach worked on at a time", playbooks.MaxItemsConcurrency},
 			{"attempts of a retry", playbooks.MaxAttempts},
@@ -91,15 +103,26 @@ func ofPlaybooks() []limits {
 			{"longest pause of a retry", playbooks.MaxBackoff},
 			{"shortest time-out of an attempt", playbooks.MinTimeout},
 			{"longest time-out of an attempt", playbooks.MaxTimeout},
+			{"shortest wait", playbooks.MinWait},
+			{"longest wait, also for an answer", playbooks.MaxWait},
+			{"shortest time between two looks of a wait with a condition", playbooks.MinWaitEvery},
+			{"looks of a wait with a condition", playbooks.MaxWaitRounds},
+			{"shortest await", playbooks.MinAwait},
+			{"longest await", playbooks.MaxAwait},
+			{"playbooks that call each other, inside each other", playbooks.MaxCallDepth},
+			{"text that a run keeps: its playbook, and all that it calls", size(playbooks.MaxRecorded)},
 			{"shortest dedupe window", playbooks.MinDedupeWindow},
 			{"longest dedupe window", playbooks.MaxDedupeWindow},
 			{"shortest time between polls", playbooks.MinPollEvery},
 			{"longest time between polls", playbooks.MaxPollEvery},
+			{"characters of a webhook's path", playbooks.MaxWebhookPath},
 			{"characters of a poll's filter", playbooks.MaxFilterLength},
 			{"parentheses inside each other in a filter", playbooks.MaxFilterDepth},
 			{"comparisons of a filter", playbooks.MaxFilterComparisons},
 			{"time before its expiry from which check warns", playbooks.ExpiresSoon},
+			{"looks at parts of conditions, to find out what they exclude; beyond it check says nothing more about them", playbooks.MaxLooks},
 			{"output of an attempt", size(engine.MaxOutput)},
+			{"entries that one decision adds to the record; more follow in the next one", engine.MaxRecord},
 			{"characters of a comment, marker included", actions.MaxMarked},
 			{"shortest time of an await", playbooks.MinAwait},
 			{"longest time of an await", playbooks.MaxAwait},
@@ -108,9 +131,29 @@ func ofPlaybooks() []limits {
 			{"rows of a hunting query", hunting.MaxRows},
 			{"size of all rows of a hunting query", size(hunting.MaxRowsBytes)},
 		}},
+		{"A question to people", []limit{
+			{"different people that one approve may need", playbooks.MaxApprovers},
+			{"entries of by", playbooks.MaxAskedPeople},
+			{"channels", playbooks.MaxAskChannels},
+			{"choices", playbooks.MaxChoices},
+			{"shortest time to answer", playbooks.MinAsk},
+			{"characters of the title as people see it; more is cut, with …", engine.MaxQuestionTitle},
+			{"characters of the details as people see them; more is cut, with …", engine.MaxQuestionDetails},
+			{"size of an answer", size(engine.MaxAnswer)},
+			{"characters of the comment of an answer; more is cut, with …", engine.MaxAnswerComment},
+		}},
+		{"Tests beside playbooks", []limit{
+			{"tests of a file", playtest.MaxCases},
+			{"mocks of a test", playtest.MaxMocks},
+			{"answers of a test", playtest.MaxAnswers},
+			{"expectations of a test", playtest.MaxExpects},
+			{"decisions of a test's run", playtest.MaxTurns},
+			{"size of an event's file", size(playtest.MaxEventSize)},
+		}},
 		{"A set of playbooks and lists", []limit{
 			{"entries looked at below the directory", playbooks.MaxFiles},
 			{"directories inside each other", playbooks.MaxFileDepth},
+			{"looks at parts of conditions, to find out which playbooks can match one object", playbooks.MaxSetLooks},
 			{"entries of a watchlist", watchlist.MaxEntries},
 			{"size of an entry", size(watchlist.MaxEntry)},
 		}},
@@ -187,6 +230,8 @@ func ofTheDaemon() []limits {
 			{"live runs of one playbook for one object", config.MaxCeiling},
 			{"time within which they are counted", config.MaxCeilingWithin},
 			{"how long own writes are remembered, to tell echoes", engine.EchoWindow},
+			{"events admitted at a time", engine.MaxBatch},
+			{"how often they are decided about anew because others came in between", engine.MaxLooks},
 		}},
 		{"People", []limit{
 			{"people", config.MaxPeople},
@@ -218,6 +263,92 @@ func ofTheDaemon() []limits {
 			{"time of recording a profile", server.MaxProfile},
 		}},
 	}
+}
+
+// limited are the packages whose limits concern somebody who writes a playbook.
+func limited() []string {
+	return []string{"playbooks", "playbooks/expression", "playbooks/watchlist", "playbooks/playtest", "internal/document", "engine"}
+}
+
+var limitName = regexp.MustCompile("^(Max|Min)[A-Z]")
+
+func TestEveryLimitIsOnThePageAndTested(t *testing.T) {
+	t.Parallel()
+	shown, tested := namesIn(t, "limits_test.go"), map[string]bool{
+		"playbooks.MaxPlaybookSize": true, // which is document.MaxSize
+		"playtest.MaxTurns":         true, // to follow a run for that long takes minutes
+	}
+	shown["playbooks.MaxPlaybookSize"] = true
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") && path != "../docs/limits_test.go" {
+			maps.Copy(tested, namesIn(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, pkg := range limited() {
+		for _, name := range limitsOf(t, filepath.Join("..", pkg)) {
+			found++
+			if !shown[name] {
+				t.Errorf("limits.md does not show %s", name)
+			}
+			if !tested[name] {
+				t.Errorf("no test holds to %s, at it and beyond it", name)
+			}
+		}
+	}
+	if found < 60 {
+		t.Errorf("only %d limits", found)
+	}
+}
+
+// namesIn are the limits that a file of ours names, as package.Name.
+func namesIn(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, name := range regexp.MustCompile(`\b[a-z]+\.(Max|Min)[A-Z]\w*`).FindAllString(string(text), -1) {
+		names[name] = true
+	}
+	return names
+}
+
+// limitsOf are the limits that a package declares.
+func limitsOf(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if decl, ok := n.(*ast.GenDecl); ok && decl.Tok == token.CONST {
+				for _, spec := range decl.Specs {
+					for _, id := range spec.(*ast.ValueSpec).Names {
+						if limitName.MatchString(id.Name) {
+							names = append(names, filepath.Base(dir)+"."+id.Name)
+						}
+					}
+				}
+			}
+			return true
+		})
+	}
+	return names
 }
 
 func limitsPage() []byte {

@@ -92,3 +92,36 @@ func TestEventsBeyondTheLimitsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEvaluationEndsAtItsLimits(t *testing.T) {
+	t.Parallel()
+	if expression.MaxRange*expression.MaxRange != expression.MaxCost {
+		t.Error("two ranges inside each other are no longer what may be written: see the cases of the cost")
+	}
+	_, scope := world()
+	list := func(n int, v any) []any {
+		l := make([]any, n)
+		for i := range l {
+			l[i] = v
+		}
+		return l
+	}
+	// Two loops inside each other take their items times their items.
+	side := 1
+	for side*side < expression.MaxWork {
+		side++
+	}
+	for n, fits := range map[int]bool{side / 2: true, side: false} {
+		scope["steps"] = list(n, int64(1))
+		if _, err := compile(t, "any(steps, any(steps, # == 2))").Eval(scope, runTime); (err == nil) != fits {
+			t.Errorf("%d times %d steps of %d: %v", n, n, expression.MaxWork, err)
+		}
+	}
+	// Sixteen texts are joined.
+	for length, fits := range map[int]bool{expression.MaxBytes / 16: true, expression.MaxBytes/16 + 1: false} {
+		scope["steps"] = list(16, strings.Repeat("x", length))
+		if _, err := compile(t, `len(join(steps, "")) > 0`).Eval(scope, runTime); (err == nil) != fits {
+			t.Errorf("a text of %d bytes, where %d may be made: %v", 16*length, expression.MaxBytes, err)
+		}
+	}
+}
