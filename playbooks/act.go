@@ -127,8 +127,30 @@ func (c *compiler) required(at, with *document.Node, spec actions.Spec, in *judg
 			}
 		}
 		message, mend := splitMend(v.Message)
+		if allowed := enumAt(spec.Input, v.Path); place.Kind == document.String && len(allowed) > 0 && !slices.Contains(allowed, place.Text) {
+			mend = enumMend(place.Text, allowed)
+		}
 		c.fail(place, codeInput, orElse(mend, "see `playbookd actions "+spec.Name+"`"), "%s: %s", where(spec, v.Path), message)
 	}
+}
+
+// enumAt lists the values that a field of an input takes, if they are a few words.
+func enumAt(s *actions.Schema, path []string) []string {
+	for _, name := range path {
+		switch {
+		case s == nil:
+			return nil
+		case s.Items != nil:
+			s = s.Items
+		default:
+			s = memberOf(s, name)
+		}
+	}
+	if s == nil {
+		return nil
+	}
+	words, _ := enumWords(s)
+	return words
 }
 
 // where names a field of an action's input.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,7 +45,9 @@ line, column and the mend. Watchlists are read from --lists, from the directory 
 directory "lists" beside the playbooks; without any of them, every list name is taken for granted. A file of tests that is named
 (NAME.test.yaml) is looked at for its form; "playbookd test" runs it.
 
-Exit codes: 0 clean (warnings may be printed), 1 findings, 2 a path could not be read.`,
+A file that calls other playbooks finds them in its directory and below.
+
+Exit codes: 0 no errors (warnings may be printed), 1 errors, 2 a path could not be read.`,
 		Example: "  playbookd check playbooks/\n  playbookd check --sarif . > findings.sarif",
 		Args:    args(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -132,6 +135,11 @@ func checkPath(path string, isDir bool, listDir string) (diag.Findings, error) {
 	src, err := readFile(path, playbooks.MaxPlaybookSize)
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
+	}
+	if bytes.Contains(src, []byte("playbook:")) { // it may call others, which stand beside it
+		dir := filepath.Dir(path)
+		_, more := playbooks.Load(os.DirFS(dir), dir, o)
+		return append(findings, slices.DeleteFunc(more, func(f diag.Finding) bool { return f.Pos.File != filepath.Clean(path) })...), nil
 	}
 	_, more := playbooks.Compile(path, src, o)
 	return append(findings, more...), nil

@@ -311,9 +311,9 @@ func (r *reader) call(n *ast.CallNode) {
 		r.reads = append(r.reads, AnyRead)
 		return
 	}
-	if f, ok := lookup(name.Value); !ok || f.name == "now" {
+	if !slices.Contains(pure(), name.Value) {
 		r.reads = append(r.reads, name.Value+"()")
-	} else if slices.Contains(collectors(), f.name) && len(n.Arguments) == 1 {
+	} else if slices.Contains(collectors(), name.Value) && len(n.Arguments) == 1 {
 		if id, ok := n.Arguments[0].(*ast.IdentifierNode); ok {
 			r.reads = append(r.reads, id.Value+".evidence", id.Value+".alerts")
 			return
@@ -324,14 +324,23 @@ func (r *reader) call(n *ast.CallNode) {
 	}
 }
 
+// pure are the functions whose value depends on their arguments alone. Others look at the time, or at the world.
+var pure = sync.OnceValue(func() []string {
+	names := namesOf(slices.Concat(textFunctions(), listFunctions(), numberFunctions(), timeFunctions(), securityFunctions(),
+		evidenceFunctions(), writingFunctions(), quotingFunctions()))
+	return slices.DeleteFunc(names, func(name string) bool { return name == "now" })
+})
+
 // collectors are the functions that collect evidence.
-var collectors = sync.OnceValue(func() []string {
-	var names []string
-	for _, f := range evidenceFunctions() {
-		names = append(names, f.name)
+var collectors = sync.OnceValue(func() []string { return namesOf(evidenceFunctions()) })
+
+func namesOf(table []function) []string {
+	names := make([]string, len(table))
+	for i, f := range table {
+		names[i] = f.name
 	}
 	return names
-})
+}
 
 // children are the nodes directly below one that is neither a call nor an access.
 func children(n ast.Node) []ast.Node {

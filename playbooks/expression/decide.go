@@ -92,11 +92,11 @@ const maxTextTests = 4
 // cells works out the sorts of values. It is false if there are too many.
 func (u *unknown) cells() bool {
 	seen := map[string]bool{}
-	add := func(truth func(i int, a *atom) bool) {
+	add := func(truth func(a *atom) bool) {
 		row := make([]bool, len(u.atoms))
 		var key strings.Builder
 		for i, a := range u.atoms {
-			row[i] = truth(i, a)
+			row[i] = truth(a)
 			key.WriteByte("01"[bit(row[i])])
 		}
 		if !seen[key.String()] {
@@ -106,15 +106,13 @@ func (u *unknown) cells() bool {
 	}
 	if slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test == isTrue }) {
 		// Nothing is known of it but whether it is true. Whatever else compares it is as free.
-		add(func(_ int, a *atom) bool { return true })
-		add(func(_ int, a *atom) bool { return false })
-		if slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test != isTrue }) {
-			return false
+		for _, holds := range []bool{true, false} {
+			add(func(*atom) bool { return holds })
 		}
-		return true
+		return !slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test != isTrue })
 	}
 	for _, v := range u.samples() {
-		add(func(_ int, a *atom) bool { return a.holds(v) })
+		add(func(a *atom) bool { return a.holds(v) })
 	}
 	// Something that is none of the constants, and then every way in which a text may pass the tests.
 	var tests []string
@@ -127,7 +125,7 @@ func (u *unknown) cells() bool {
 		return false
 	}
 	for passed := range 1 << len(tests) {
-		add(func(_ int, a *atom) bool {
+		add(func(a *atom) bool {
 			part, _ := a.values[0].(string)
 			return a.textual() && passed&(1<<slices.Index(tests, a.key(part))) != 0
 		})
