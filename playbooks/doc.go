@@ -25,6 +25,8 @@
 //   - Paths of steps come from the syntax tree alone, so that recorded runs can be decided again.
 //   - A secret's text is never in a playbook, and its name only where an action takes a secret.
 //   - A live playbook that closes alerts names its owner, its reason and its end.
+//   - What conditions exclude together (judge.go, repeat.go, rivals.go) is said only where it is
+//     certain, and never asked of a text that ran before.
 //   - No text makes the compiler panic, hang or grow: every limit is a constant in limits.go.
 //
 // Every finding has a code; Codes explains them, and testdata/findings shows each of them.

@@ -28,7 +28,7 @@ import (
 // and a lost answer, one waits, one is parked, and others are held up by it.
 var storyBooks = map[string]string{
 	"close": `
-when: alert.title == "Port scan"
+when: alert.title == "Port scan" and alert.status == "new"
 steps:
   - action: alert.update
     with: {alert: "${{ alert.id }}", status: resolved, comment: Ours.}

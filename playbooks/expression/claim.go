@@ -260,6 +260,9 @@ func knownCall(n *ast.CallNode) (any, bool) {
 		return nil, false
 	}
 	v, err := f.call(&meter{}, []any{text.Value})
+	if at, ok := v.(time.Time); ok {
+		v = at.UTC().Round(0) // so that equal times are the same constant
+	}
 	return v, err == nil && ordered(v)
 }
 
@@ -497,7 +500,7 @@ func overlap(a, b string) bool {
 func (a *atom) holds(v any) bool {
 	switch a.test {
 	case isOneOf:
-		return slices.ContainsFunc(a.values, func(w any) bool { return sameConstant(v, w) })
+		return slices.Contains(a.values, v)
 	case hasPart, hasStart, hasEnd:
 		text, ok := v.(string)
 		part, _ := a.values[0].(string)
@@ -519,15 +522,6 @@ func (a *atom) holds(v any) bool {
 		return order >= 0
 	}
 	return false
-}
-
-// sameConstant is == between constants.
-func sameConstant(v, w any) bool {
-	if t, ok := v.(time.Time); ok {
-		u, ok := w.(time.Time)
-		return ok && t.Equal(u)
-	}
-	return v == w
 }
 
 // compareConstants orders two constants of one type.

@@ -3,7 +3,6 @@ package expression
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,7 +32,7 @@ func (d *Decider) Impossible(c *Claim) bool {
 	s := search{d: d, at: map[*atom]spot{}}
 	s.collect(c)
 	for _, u := range s.unknowns {
-		if d.left -= len(u.atoms) * len(u.atoms); d.left <= 0 || !u.cells() {
+		if !u.cells(d) {
 			return false
 		}
 	}
@@ -90,45 +89,73 @@ func (s *search) collect(c *Claim) {
 const maxTextTests = 4
 
 // cells works out the sorts of values. It is false if there are too many.
-func (u *unknown) cells() bool {
+func (u *unknown) cells(d *Decider) bool {
 	seen := map[string]bool{}
-	add := func(truth func(a *atom) bool) {
-		row := make([]bool, len(u.atoms))
-		var key strings.Builder
-		for i, a := range u.atoms {
-			row[i] = truth(a)
-			key.WriteByte("01"[bit(row[i])])
+	add := func(row []bool) {
+		key := make([]byte, len(row))
+		for i, holds := range row {
+			key[i] = byte(bit(holds))
 		}
-		if !seen[key.String()] {
-			seen[key.String()] = true
+		if !seen[string(key)] {
+			seen[string(key)] = true
 			u.sorts = append(u.sorts, row)
 		}
 	}
 	if slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test == isTrue }) {
 		// Nothing is known of it but whether it is true. Whatever else compares it is as free.
-		for _, holds := range []bool{true, false} {
-			add(func(*atom) bool { return holds })
-		}
+		add(slices.Repeat([]bool{true}, len(u.atoms)))
+		add(make([]bool, len(u.atoms)))
 		return !slices.ContainsFunc(u.atoms, func(a *atom) bool { return a.test != isTrue })
 	}
-	for _, v := range u.samples() {
-		add(func(a *atom) bool { return a.holds(v) })
+	equal := map[any][]int{} // the atoms that a constant satisfies by being it
+	for i, a := range u.atoms {
+		if a.test == isOneOf {
+			for _, v := range a.values {
+				equal[v] = append(equal[v], i)
+			}
+		}
 	}
-	// Something that is none of the constants, and then every way in which a text may pass the tests.
+	samples := u.samples()
+	if d.left -= len(samples) * (1 + len(u.atoms)/bitsPerLook); d.left <= 0 {
+		return false
+	}
+	for _, v := range samples {
+		row := make([]bool, len(u.atoms))
+		for _, i := range equal[v] {
+			row[i] = true
+		}
+		for i, a := range u.atoms {
+			if a.test != isOneOf {
+				row[i] = a.holds(v)
+			}
+		}
+		add(row)
+	}
+	return u.otherTexts(add)
+}
+
+// bitsPerLook is how many truths of a row are worked out in the time of a look.
+const bitsPerLook = 16
+
+// otherTexts adds what is none of the constants: a text passes the tests of texts in one way or another, and
+// anything else passes none. It is false if there are too many ways.
+func (u *unknown) otherTexts(add func(row []bool)) bool {
 	var tests []string
 	for _, a := range u.atoms {
-		if part, ok := a.values[0].(string); ok && a.textual() && !slices.Contains(tests, a.key(part)) {
-			tests = append(tests, a.key(part))
+		if key := a.textTest(); key != "" && !slices.Contains(tests, key) {
+			tests = append(tests, key)
 		}
 	}
 	if len(tests) > maxTextTests {
 		return false
 	}
 	for passed := range 1 << len(tests) {
-		add(func(a *atom) bool {
-			part, _ := a.values[0].(string)
-			return a.textual() && passed&(1<<slices.Index(tests, a.key(part))) != 0
-		})
+		row := make([]bool, len(u.atoms))
+		for i, a := range u.atoms {
+			at := slices.Index(tests, a.textTest())
+			row[i] = at >= 0 && passed&(1<<at) != 0
+		}
+		add(row)
 	}
 	return true
 }
@@ -140,9 +167,14 @@ func bit(b bool) int {
 	return 0
 }
 
-func (a *atom) textual() bool { return a.test == hasPart || a.test == hasStart || a.test == hasEnd }
-
-func (a *atom) key(part string) string { return string(rune('0'+int(a.test))) + part }
+// textTest names the test of a text that the atom is; "" if it is none.
+func (a *atom) textTest() string {
+	if a.test != hasPart && a.test != hasStart && a.test != hasEnd {
+		return ""
+	}
+	part, _ := a.values[0].(string)
+	return string(rune('0'+int(a.test))) + part
+}
 
 // samples are the constants of all atoms, and a value below, between and above those that have an order.
 func (u *unknown) samples() []any {
@@ -151,7 +183,7 @@ func (u *unknown) samples() []any {
 	var times []time.Time
 	var spans []time.Duration
 	for _, a := range u.atoms {
-		if a.textual() {
+		if a.textTest() != "" {
 			continue
 		}
 		for _, v := range a.values {
