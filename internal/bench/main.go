@@ -30,6 +30,7 @@ type plan struct {
 	senders int           // webhooks under way at a time
 	steady  time.Duration // at perSecond, for each program
 	history int           // runs before the memory and the start with a history are measured
+	profile string        // directory for profiles of playbookd, "": none
 }
 
 // perSecond is the pace at which latency is measured.
@@ -50,6 +51,7 @@ func main() {
 	flag.IntVar(&p.senders, "senders", full.senders, "webhooks under way at a time")
 	flag.DurationVar(&p.steady, "steady", full.steady, "how long latency is measured, for each program")
 	flag.IntVar(&p.history, "history", full.history, "runs before memory and start are measured")
+	flag.StringVar(&p.profile, "profile", "", "directory for a processor profile of playbookd in each scenario")
 	flag.Parse()
 	if *short {
 		p = smoke

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -76,6 +78,9 @@ func (b *bench) compare(ctx context.Context, s scenario) (err error) {
 	if s.steady {
 		err = b.latencies(ctx, both)
 	}
+	if b.profile != "" && err == nil {
+		err = b.profiled(ctx, s, both)
+	}
 	b.results = append(b.results, r)
 	return err
 }
@@ -106,6 +111,27 @@ func (b *bench) round(ctx context.Context, c *contestant, runs int, counts bool)
 	}
 	return nil
 }
+
+// profiled has playbookd go through a further round, which does not count, and keeps a profile of it.
+func (b *bench) profiled(ctx context.Context, s scenario, both []*contestant) error {
+	ours := both[slices.IndexFunc(both, func(c *contestant) bool { return c.process.name == "playbookd" })]
+	profile := make(chan error, 1)
+	go func() {
+		text, err := get(ctx, ours.urls["profiles"]+fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(profileFor.Seconds())))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(b.profile, s.name+".pprof"), text, 0o600)
+		}
+		profile <- err
+	}()
+	var err error
+	for begun := time.Now(); err == nil && time.Since(begun) < profileFor; {
+		err = b.round(ctx, ours, b.runs/5, false)
+	}
+	return errors.Join(err, <-profile)
+}
+
+// profileFor is what a profile covers.
+const profileFor = 5 * time.Second
 
 // turns is in how many parts latency is measured, one program after the other.
 const turns = 4

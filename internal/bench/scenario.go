@@ -64,10 +64,19 @@ tenants:
 			return nil, err
 		}
 	}
-	p, err := startServing(ctx, "playbookd", "http://"+addr, b.path("playbookd"), "serve", "-c", filepath.Join(dir, "playbookd.yaml"))
+	args := []string{"serve", "-c", filepath.Join(dir, "playbookd.yaml")}
+	profiles := ""
+	if b.profile != "" {
+		if profiles, err = freeAddr(ctx); err != nil {
+			return nil, err
+		}
+		args = append(args, "--pprof", profiles)
+	}
+	p, err := startServing(ctx, "playbookd", "http://"+addr, b.path("playbookd"), args...)
 	if err != nil {
 		return nil, err
 	}
+	p.urls["profiles"] = "http://" + profiles
 	return p, p.watchJournal(ctx, filepath.Join(dir, "data"))
 }
 
