@@ -45,7 +45,7 @@ func (e *Engine) guesses() bool {
 
 func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, error) {
 	now := time.Now().UTC()
-	pl := planner{e: e, index: e.index.Load(), guess: guess, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
+	pl := planner{e: e, index: e.index.Load(), patient: len(b.Events) == 1, guess: guess, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
 	defer pl.release()
 	a := Admission{Cursor: b.Cursor, Documents: pl.docs, Set: pl.index.stored}
 	for _, ev := range b.Events {
@@ -71,6 +71,7 @@ func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, err
 type planner struct {
 	e       *Engine
 	index   *index
+	patient bool // a run may wait a moment for a worker
 	guess   bool // objects are taken for new; the journal says if one is not
 	now     time.Time
 	docs    map[string][]byte
@@ -226,7 +227,7 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 
 // begin takes a worker, if one is free, and plans the run's first attempts.
 func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, out *PlannedRun) {
-	if !pl.e.reserve(out.Run.ID) {
+	if !pl.e.reserve(out.Run.ID, pl.patient) {
 		return
 	}
 	d := &driver{e: pl.e, run: out.Run}
@@ -264,6 +265,7 @@ func (pl *planner) handOver(r Receipt) {
 		pl.e.fresh <- d // as many places as workers: never blocks
 	}
 	if len(started) > 0 {
+		pl.e.workers.leave()
 		pl.e.poke()
 	}
 }

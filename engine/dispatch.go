@@ -111,12 +111,13 @@ func (l *dispatcher) fill() time.Duration {
 		}
 		l.queue = l.queue[1:]
 	}
-	free := cap(l.e.workers) - len(l.e.workers)
+	free := l.e.workers.most - l.e.workers.count()
 	if free <= 0 {
 		return RecheckEvery
 	}
 	// As many as can be started, beside those of the answer that must be left alone.
 	limit := free + len(l.active) + len(l.held) + len(l.e.reserved()) + Ahead
+	left := l.e.workers.left()
 	runs, err := l.e.o.Journal.Ready(l.ctx, now, limit)
 	if err != nil {
 		if l.ctx.Err() == nil {
@@ -134,6 +135,9 @@ func (l *dispatcher) fill() time.Duration {
 			return RecheckEvery
 		}
 	}
+	if !l.look {
+		l.e.workers.catchUp(left)
+	}
 	return l.sleep(now)
 }
 
@@ -148,13 +152,11 @@ func (l *dispatcher) startIfFree(run Run, now time.Time, reserved map[RunID]bool
 	if l.leaves(run.ID, now, reserved) {
 		return true
 	}
-	select {
-	case l.e.workers <- struct{}{}:
-		l.start(&driver{e: l.e, run: run})
-		return true
-	default:
+	if !l.e.workers.take() {
 		return false
 	}
+	l.start(&driver{e: l.e, run: run})
+	return true
 }
 
 // sleep returns how long to sleep until a waiting run may have something to do.
@@ -218,7 +220,7 @@ func (e *Engine) unregister(d *driver) {
 // start drives a run on its own goroutine. The worker token is taken already.
 func (l *dispatcher) start(d *driver) {
 	if !l.e.register(d) {
-		<-l.e.workers // somebody has the run for a moment, and wakes the loop afterwards
+		l.e.workers.give() // somebody has the run for a moment, and wakes the loop afterwards
 		return
 	}
 	l.active[d.run.ID] = true
@@ -230,7 +232,7 @@ func (l *dispatcher) start(d *driver) {
 			l.e.log.Error("run was put back", "run", d.run.ID, "playbook", d.run.Playbook, "err", err)
 			sleep(l.ctx, JournalPause)
 		}
-		<-l.e.workers
+		l.e.workers.give()
 		over := d.run.State.Final() && d.run.Key == ""
 		l.done <- ended{id: d.run.ID, err: err, more: err != nil || !over}
 	})
@@ -277,5 +279,5 @@ func (l *dispatcher) putBack(d *driver) {
 		l.e.log.Error("run was not put back: its first attempts count as cut off", "run", d.run.ID, "err", err)
 	}
 	l.e.taken(d.run.ID)
-	<-l.e.workers
+	l.e.workers.give()
 }

@@ -62,8 +62,8 @@ type Engine struct {
 	o       Options
 	log     *slog.Logger
 	index   atomic.Pointer[index]
-	workers chan struct{} // a token for each run in progress
-	fresh   chan *driver  // runs that Deliver started and hands to the loop with their worker
+	workers *workers     // one for each run in progress
+	fresh   chan *driver // runs that Deliver started and hands to the loop with their worker
 	wake    chan struct{}
 	running atomic.Bool
 	doubt   atomic.Int32 // deliveries left for which objects are looked up first
@@ -104,7 +104,7 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{
 		o: o, log: o.Log.With("component", "engine"),
-		workers: make(chan struct{}, o.Workers), fresh: make(chan *driver, o.Workers),
+		workers: newWorkers(o.Workers), fresh: make(chan *driver, o.Workers),
 		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{}, begun: map[RunID]bool{}, drivers: map[RunID]*driver{},
 		lists: map[string]*listed{},
 	}
@@ -130,7 +130,7 @@ func (e *Engine) Use(set *playbooks.Set) {
 func (e *Engine) Playbooks() *playbooks.Set { return e.index.Load().set }
 
 // Busy returns how many workers drive a run, and how many there are.
-func (e *Engine) Busy() (busy, workers int) { return len(e.workers), cap(e.workers) }
+func (e *Engine) Busy() (busy, workers int) { return e.workers.count(), e.workers.most }
 
 func (e *Engine) poke() {
 	select {
@@ -166,27 +166,35 @@ func (e *Engine) playbook(name, digest string, source []byte) (*playbooks.Playbo
 
 // reserve takes a worker for a run that Deliver begins. From then on the run belongs to that
 // Deliver: the loop leaves it alone, also once the journal says that it is ready, because two
-// drivers of one run would make its first attempts twice.
-func (e *Engine) reserve(id RunID) bool {
+// drivers of one run would make its first attempts twice. A patient Deliver waits a moment for a
+// worker.
+func (e *Engine) reserve(id RunID, patient bool) bool {
+	if !e.begins(id) {
+		return false
+	}
+	if !e.workers.await(patient) {
+		e.taken(id)
+		e.poke() // the loop may have passed over the run
+		return false
+	}
+	return true
+}
+
+func (e *Engine) begins(id RunID) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.open || e.begun[id] {
 		return false
 	}
-	select {
-	case e.workers <- struct{}{}:
-		e.begun[id] = true
-		return true
-	default:
-		return false
-	}
+	e.begun[id] = true
+	return true
 }
 
 // giveBack undoes reserve. The loop has to look again: it may have passed over the run, or found
 // no worker for another.
 func (e *Engine) giveBack(id RunID) {
 	e.taken(id)
-	<-e.workers
+	e.workers.give()
 	e.poke()
 }
 
