@@ -80,18 +80,53 @@ func putEnums(body map[string]any, fields map[string]enumField) (wrong string) {
 	return strings.Join(sorted(all), "; ")
 }
 
-// UpdateAlert changes an alert and returns it as it is afterwards. Doing it twice is the same as
+// ChangedAlert is an alert after a change, as far as a change can touch it. The rest of what Graph
+// answers, above all the evidence, is not read.
+type ChangedAlert struct {
+	ID                 string
+	Status             string
+	Classification     string
+	Determination      string
+	AssignedTo         string // empty when nobody
+	LastUpdateDateTime string
+	ResolvedDateTime   string
+}
+
+// changedFields is the answer to a change.
+type changedFields struct {
+	ID                 text `json:"id"`
+	Status             text `json:"status"`
+	Classification     text `json:"classification"`
+	Determination      text `json:"determination"`
+	AssignedTo         text `json:"assignedTo"`
+	LastUpdateDateTime text `json:"lastUpdateDateTime"`
+	ResolvedDateTime   text `json:"resolvedDateTime"`
+}
+
+func changedID(f changedFields) string { return string(f.ID) }
+
+// UpdateAlert changes an alert and returns what it is afterwards. Doing it twice is the same as
 // doing it once, but the last writer wins: there is no precondition.
-func (c *Client) UpdateAlert(ctx context.Context, id string, p AlertPatch) (Alert, error) {
+func (c *Client) UpdateAlert(ctx context.Context, id string, p AlertPatch) (ChangedAlert, error) {
 	body, wrong := p.body()
 	if wrong != "" {
-		return Alert{}, c.invalid(opUpdateAlert, wrong)
+		return ChangedAlert{}, c.invalid(opUpdateAlert, wrong)
 	}
 	q, err := c.newCall(opUpdateAlert, id, "", body)
 	if err != nil {
-		return Alert{}, err
+		return ChangedAlert{}, err
 	}
-	return changed(ctx, c, q, alertID, func() (Alert, error) { return c.Alert(ctx, id) })
+	f, err := changed(ctx, c, q, changedID, func() (changedFields, error) {
+		get, err := c.newCall(opGetAlert, id, "", nil)
+		if err != nil {
+			return changedFields{}, err
+		}
+		return one(ctx, c, get, changedID)
+	})
+	return ChangedAlert{
+		ID: string(f.ID), Status: string(f.Status), Classification: string(f.Classification), Determination: string(f.Determination),
+		AssignedTo: string(f.AssignedTo), LastUpdateDateTime: string(f.LastUpdateDateTime), ResolvedDateTime: string(f.ResolvedDateTime),
+	}, err
 }
 
 // changed sends a change and returns the object. A service that answers without one is asked for

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // refusal is the body of an error answer. Keys are matched without regard to case, because
@@ -139,6 +141,10 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	}
 	switch data[0] {
 	case '"':
+		if inner := data[1 : len(data)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+			*t = text(inner) // as most are: what is valid JSON needs no second reading then
+			return nil
+		}
 		var s string
 		if err := json.Unmarshal(data, &s); err != nil {
 			return err

@@ -161,7 +161,7 @@ func TestEveryChangeArrivesAsItWasMeant(t *testing.T) {
 	s := simulated(t, simulator.Options{})
 	c := s.client(t, s.bySecret())
 	ctx := graph.WithRequestID(t.Context(), "0f8fad5b-d9cb-469f-a165-70867728950e")
-	id := fmt.Sprint(s.Alerts()[0]["id"])
+	id, other := fmt.Sprint(s.Alerts()[0]["id"]), fmt.Sprint(s.Alerts()[0]["incidentId"])
 	status, class, det := "resolved", "falsePositive", "clean"
 	a, err := c.UpdateAlert(ctx, id, graph.AlertPatch{Status: &status, Classification: &class, Determination: &det, AssignedTo: graph.AssignTo("a@contoso.example")})
 	if err != nil || a.Status != "resolved" || a.Determination != "notMalicious" || a.AssignedTo != "a@contoso.example" || a.ResolvedDateTime == "" {
@@ -185,7 +185,6 @@ func TestEveryChangeArrivesAsItWasMeant(t *testing.T) {
 	if i, err := c.UpdateIncident(ctx, fresh, graph.IncidentPatch{CustomTags: &tags}); err != nil || len(i.CustomTags) != 1 {
 		t.Errorf("%+v, %v", i, err)
 	}
-	other := a.IncidentID
 	kept, err := c.MergeIncidents(ctx, graph.MergeRequest{IncidentIDs: []string{other, fresh}, Reasons: []string{"sameCampaign"}})
 	if err != nil {
 		t.Fatal(err)

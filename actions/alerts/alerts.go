@@ -18,7 +18,7 @@ import (
 type Graph interface {
 	Alert(ctx context.Context, id string) (graph.Alert, error)
 	Alerts(ctx context.Context, q graph.Query) iter.Seq2[graph.Alert, error]
-	UpdateAlert(ctx context.Context, id string, p graph.AlertPatch) (graph.Alert, error)
+	UpdateAlert(ctx context.Context, id string, p graph.AlertPatch) (graph.ChangedAlert, error)
 	CommentAlert(ctx context.Context, id, text string) ([]graph.Comment, error)
 	MoveAlerts(ctx context.Context, r graph.MoveRequest) (string, error)
 }

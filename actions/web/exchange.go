@@ -116,17 +116,18 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 // needs GetBody. So what must leave once has no GetBody, and its key is spelt in a way that the
 // transport does not look for; names of headers mean the same in any case.
 func (r Request) build(ctx context.Context) (*http.Request, error) {
-	var body io.Reader
-	if r.Body != nil {
-		body = struct{ io.Reader }{bytes.NewReader(r.Body)}
-	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.ContentLength = int64(len(r.Body))
-	if r.Effect != actions.Once && r.Body != nil {
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+	if r.Body != nil {
+		// A body that net/http can see to be in memory leaves together with the headers.
+		body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+		req.Body, _ = body()
+		req.ContentLength = int64(len(r.Body))
+		if r.Effect != actions.Once {
+			req.GetBody = body
+		}
 	}
 	for name, values := range r.Header {
 		name = http.CanonicalHeaderKey(name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"syscall"
 )
 
@@ -14,8 +15,7 @@ type special struct {
 }
 
 // specials lists the ranges that are refused, after the registries of special-purpose addresses.
-func specials() []special {
-	var out []special
+var specials = sync.OnceValue(func() (out []special) {
 	for _, row := range []struct{ prefix, what string }{
 		{"0.0.0.0/8", "unspecified"}, {"10.0.0.0/8", "private"}, {"100.64.0.0/10", "shared (carrier-grade NAT)"},
 		{"127.0.0.0/8", "loopback"}, {"169.254.0.0/16", "link-local"}, {"172.16.0.0/12", "private"},
@@ -30,17 +30,16 @@ func specials() []special {
 		out = append(out, special{netip.MustParsePrefix(row.prefix), row.what})
 	}
 	return out
-}
+})
 
 // metadata lists addresses at which clouds tell a machine its secrets. Some lie in public ranges,
 // and a policy that opens a whole private range does not mean them.
-func metadata() []netip.Addr {
-	var out []netip.Addr
+var metadata = sync.OnceValue(func() (out []netip.Addr) {
 	for _, s := range []string{"169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"} {
 		out = append(out, netip.MustParseAddr(s))
 	}
 	return out
-}
+})
 
 // embedded returns the IPv4 address inside an IPv6 address that is only a way to write one:
 // mapped, compatible, 6to4 and NAT64.

@@ -124,7 +124,6 @@ func Client(p Policy) *http.Client {
 			MaxIdleConns:           MaxIdleConns,
 			MaxIdleConnsPerHost:    MaxIdleConns, // as many as the engine has workers, by default
 			IdleConnTimeout:        time.Minute,
-			ResponseHeaderTimeout:  p.Timeout,
 			MaxResponseHeaderBytes: MaxHeaderBytes,
 		}},
 	}
