@@ -99,8 +99,8 @@ func (s *scanner) object(t Type) (any, bool) {
 		return nil, false
 	}
 	room := 8
-	if s.depth == 1 {
-		room = 48 // an alert
+	if s.depth == 1 && len(s.text) > 1<<10 {
+		room = 48 // an alert rather than the answer to a request
 	}
 	fields := make(map[string]any, room)
 	for first := true; ; first = false {
