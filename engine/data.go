@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
-	"github.com/playbookd/playbookd/playbooks"
 )
 
 // What the entries of each kind hold.
@@ -130,31 +129,6 @@ func encodeValue(v any) (json.RawMessage, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// inputJSON is a value as an action takes it: times and durations as people write them.
-func inputJSON(v any) (json.RawMessage, error) { return json.Marshal(spell(v)) }
-
-func spell(v any) any {
-	switch v := v.(type) {
-	case time.Time:
-		return v.Format(time.RFC3339Nano)
-	case time.Duration:
-		return playbooks.FormatDuration(v)
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = spell(v[i])
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[k] = spell(x)
-		}
-		return out
-	}
-	return v
-}
-
 func markTimes(v any) any {
 	switch v := v.(type) {
 	case time.Time:
@@ -268,17 +242,6 @@ func number(n json.Number) (any, error) {
 		return nil, fmt.Errorf("number %s is out of range", n)
 	}
 	return f, nil
-}
-
-// encode writes data of our own types, which can't fail.
-func encode(v any) json.RawMessage {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		// Only a RawMessage that is not JSON gets here: an action returned garbage.
-		raw, _ = json.Marshal(OutcomeData{Status: Faulty, Fault: &actions.Fault{
-			Code: actions.CodeInternal, Message: err.Error(), Unknown: true}})
-	}
-	return raw
 }
 
 var errNotFollowing = errors.New("history does not follow from the playbook")

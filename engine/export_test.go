@@ -5,3 +5,9 @@ var (
 	EchoOf = echoOf
 	Key    = key
 )
+
+// What encode_test.go compares with the standard library.
+var (
+	InputJSON = inputJSON
+	Encode    = encode
+)

@@ -5,7 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,8 +117,15 @@ func key(run RunID, path string) string {
 // requestID is a UUID (version 8, RFC 9562) made from a key and an attempt: it travels with the
 // request, so that Graph's own records can be matched with the journal's.
 func requestID(key string, attempt int) string {
-	b := sha256.Sum256(fmt.Appendf(nil, "request\x00%s\x00%d", key, attempt))
+	b := sha256.Sum256([]byte("request\x00" + key + "\x00" + strconv.Itoa(attempt)))
 	b[6] = b[6]&0x0f | 0x80
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+	var id []byte
+	for i, part := range [][]byte{b[0:4], b[4:6], b[6:8], b[8:10], b[10:16]} {
+		if i > 0 {
+			id = append(id, '-')
+		}
+		id = hex.AppendEncode(id, part)
+	}
+	return string(id)
 }
