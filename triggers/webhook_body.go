@@ -13,6 +13,7 @@ import (
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/internal/mutant"
+	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
 // parseBody reads the events of a body: one JSON object, an array of them, or one in each line.
@@ -30,7 +31,7 @@ func parseBody(r *http.Request, body []byte) ([]json.RawMessage, *refusal) {
 		return nil, badAt(text, offset, fmt.Sprintf("nested deeper than %d levels", MaxDepth))
 	}
 	var items []json.RawMessage
-	if !lines && json.Valid(text) {
+	if !lines && expression.Valid(text) {
 		items, no = values(text)
 	} else {
 		items, no = splitLines(text, lines)

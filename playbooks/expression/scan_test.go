@@ -18,6 +18,9 @@ func FuzzScan(f *testing.F) {
 	}
 	event := Object(map[string]Type{"severity": Enum("low", "high"), "createdDateTime": Time, "l": List(Text), "o": Object(map[string]Type{"x": List(Time)})})
 	f.Fuzz(func(t *testing.T, text string) {
+		if got, want := Valid([]byte(text)), json.Valid([]byte(text)); got != want {
+			t.Fatalf("%s: valid is %v, want %v", text, got, want)
+		}
 		v, ok := scan([]byte(text), event)
 		if !ok {
 			return
@@ -37,6 +40,20 @@ func TestUsualDocumentsAreScanned(t *testing.T) {
 	for _, text := range []string{`{"a":[1,2.5,{"b":"c\\n"}],"d":null}`, `[]`, `7`, `"x"`, ` {} `} {
 		if _, ok := scan([]byte(text), Any); !ok {
 			t.Errorf("%s was left to the standard library", text)
+		}
+	}
+}
+
+// Every single mistake that a slip of a byte can make is found.
+func TestAMistakeInADocumentIsFoundWhereverItIs(t *testing.T) {
+	t.Parallel()
+	text := `{"a":[1,-2.5e3,{"b":"c\\n"}],"d":null,"e":true,"f":[],"g":{}} `
+	for i := range len(text) {
+		for _, c := range []byte("{}[]\",:\\ 0e.-tn\n\x00\xff") {
+			wrong := []byte(text[:i] + string([]byte{c}) + text[i+1:])
+			if got, want := Valid(wrong), json.Valid(wrong); got != want {
+				t.Errorf("%q: valid is %v, want %v", wrong, got, want)
+			}
 		}
 	}
 }
