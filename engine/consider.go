@@ -38,9 +38,7 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 		m.Reason, m.Detail = SkipTenant, ev.Tenant
 		return m
 	}
-	scope := map[string]any{
-		p.Subject: subject, "lists": c.Lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p),
-	}
+	scope := considered(p, ev, subject, c.Lists)
 	if !admits(trigger, &m, scope, c) {
 		return m
 	}
@@ -62,6 +60,11 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 		m.Verdict, m.Detail = NotMatched, firstFalse
 	}
 	return m
+}
+
+// considered is what conditions and keys see, before there is a run.
+func considered(p *playbooks.Playbook, ev Event, subject any, lists map[string]any) scope {
+	return scope{p.Subject: subject, "lists": lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p)}
 }
 
 func expired(at time.Time) string { return "expired " + at.Format(time.DateOnly) }

@@ -206,23 +206,29 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 		run.Mode = playbooks.Shadow
 	}
 	out := PlannedRun{Run: run, Ceiling: pl.e.o.Ceiling.over(run, ev.Source, updated)}
-	scope := map[string]any{
-		p.Subject: subject, "lists": lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p),
-	}
-	var err error
-	if out.Run.Key, err = message(p.Concurrency, scope, pl.now); err != nil {
-		return out, fmt.Errorf("concurrency.key: %w", err)
-	}
-	if p.Dedupe != nil {
-		if out.DedupeKey, err = message(p.Dedupe.Key, scope, pl.now); err != nil {
-			return out, fmt.Errorf("dedupe.key: %w", err)
+	if p.Concurrency != nil || p.Dedupe != nil {
+		if err := pl.keys(p, considered(p, ev, subject, lists), &out); err != nil {
+			return out, err
 		}
-		out.DedupeWindow = p.Dedupe.Window
 	}
 	if out.Run.Key == "" {
 		pl.begin(p, ev, subject, lists, &out)
 	}
 	return out, nil
+}
+
+// keys works out what keeps the run apart from others.
+func (pl *planner) keys(p *playbooks.Playbook, s scope, out *PlannedRun) (err error) {
+	if out.Run.Key, err = message(p.Concurrency, s, pl.now); err != nil {
+		return fmt.Errorf("concurrency.key: %w", err)
+	}
+	if p.Dedupe != nil {
+		if out.DedupeKey, err = message(p.Dedupe.Key, s, pl.now); err != nil {
+			return fmt.Errorf("dedupe.key: %w", err)
+		}
+		out.DedupeWindow = p.Dedupe.Window
+	}
+	return nil
 }
 
 // begin takes a worker, if one is free, and plans the run's first attempts.

@@ -24,8 +24,10 @@ func (db *DB) Append(ctx context.Context, a engine.Append) error {
 }
 
 const (
-	sqlStands = `SELECT n, state, playbook, concurrency, last FROM runs WHERE id = ?1`
+	sqlStands = `SELECT n, state, playbook, concurrency, last, message = '' AND wake IS NULL FROM runs WHERE id = ?1`
 	sqlStand  = `UPDATE runs SET state = ?2, message = ?3, wake = ?4, ended = ?5, last = ?6 WHERE n = ?1`
+	// Of a run that only goes on nothing changes that is in an index.
+	sqlGoOn = `UPDATE runs SET last = ?2 WHERE n = ?1`
 	// The oldest of those that wait for their turn goes on. If the run that ended was not at the
 	// head, the head is told what it knows already.
 	sqlNextTurn = `UPDATE runs SET blocked = 0 WHERE n = (
@@ -47,14 +49,19 @@ func (t *tx) append(a engine.Append) error {
 	if err := t.addHistory(r.n, a.Entries, a.Writes); err != nil {
 		return err
 	}
-	last := r.last + len(a.Entries)
-	if _, err := t.exec(sqlStand, r.n, string(a.State), a.Message, optional(a.Wake), optional(a.Ended), last); err != nil {
+	last, bare := r.last+len(a.Entries), a.Message == "" && a.Wake.IsZero()
+	if a.State == r.state && bare && r.bare {
+		_, err = t.exec(sqlGoOn, r.n, last)
+	} else {
+		_, err = t.exec(sqlStand, r.n, string(a.State), a.Message, optional(a.Wake), optional(a.Ended), last)
+	}
+	if err != nil {
 		return err
 	}
 	t.count(r.state, -1)
 	t.count(a.State, 1)
 	if !a.State.Final() {
-		r.state, r.last = a.State, last
+		r.state, r.last, r.bare = a.State, last, bare
 		t.w.known.standing(a.Run, r)
 		return nil
 	}
@@ -71,7 +78,7 @@ func (t *tx) standing(id engine.RunID) (standing, error) {
 		return r, nil
 	}
 	var r standing
-	ok, err := t.get(sqlStands, []any{string(id)}, &r.n, &r.state, &r.playbook, &r.key, &r.last)
+	ok, err := t.get(sqlStands, []any{string(id)}, &r.n, &r.state, &r.playbook, &r.key, &r.last, &r.bare)
 	if err == nil && !ok {
 		err = engine.ErrNotFound
 	}

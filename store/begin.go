@@ -87,7 +87,7 @@ func (ad *admission) start(event int64, p engine.PlannedRun) error {
 	}
 	ad.count(r.State, 1)
 	if !r.State.Final() {
-		ad.w.known.standing(r.ID, standing{n: n, state: r.State, playbook: r.Playbook, key: r.Key, last: len(p.Entries)})
+		ad.w.known.standing(r.ID, standing{n: n, state: r.State, playbook: r.Playbook, key: r.Key, last: len(p.Entries), bare: r.Message == "" && r.Wake.IsZero()})
 	}
 	return ad.addHistory(n, p.Entries, p.Writes)
 }

@@ -36,7 +36,8 @@ type standing struct {
 	n             int64
 	state         engine.RunState
 	playbook, key string
-	last          int // seq of the last entry
+	last          int  // seq of the last entry
+	bare          bool // without a message and a time to wake
 }
 
 // standing remembers where a run stands that is not over.

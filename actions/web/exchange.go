@@ -82,20 +82,16 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { asked.Store(true) }, WroteHeaders: func() { sent.Store(true) },
 	})
+	send, ctx, cancel := r.way(ctx, client)
+	defer cancel()
 	req, err := r.build(ctx)
 	if err != nil {
 		return Answer{}, actions.Failf(actions.CodeInput, "%s", scrub.Scrub(withoutURL(err).Error()))
 	}
-	if r.Effect != actions.Reads {
-		// A redirected change is repeated or turned into a read. Neither is what was asked for.
-		changing := *client
-		changing.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		client = &changing
-	}
 	if err := ctx.Err(); err != nil {
 		return Answer{}, scrubbed(scrub, failure(err, false)) // here nothing can have left
 	}
-	resp, err := client.Do(req)
+	resp, err := send(req)
 	if err != nil {
 		return Answer{}, scrubbed(scrub, failure(err, r.Effect != actions.Reads && (sent.Load() || !asked.Load() && !unconnected(err))))
 	}
@@ -109,6 +105,23 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	}
 	// A change was accepted, and its answer is only cut: saying that it failed would repeat it.
 	return answer, nil
+}
+
+// way is how the request is sent. A client follows redirects, by which a change would be repeated or turned into a
+// read. Neither is what was asked for, so a change goes to the client's transport, which follows none.
+func (r Request) way(ctx context.Context, client *http.Client) (func(*http.Request) (*http.Response, error), context.Context, context.CancelFunc) {
+	if r.Effect == actions.Reads {
+		return client.Do, ctx, func() {}
+	}
+	t := client.Transport
+	if t == nil {
+		t = http.DefaultTransport
+	}
+	if client.Timeout <= 0 {
+		return t.RoundTrip, ctx, func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, client.Timeout)
+	return t.RoundTrip, ctx, cancel
 }
 
 // build makes the request. The transport repeats a request by itself when a kept connection turns
