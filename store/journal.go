@@ -11,12 +11,13 @@ import (
 
 const (
 	// Each half is cut by itself, in the order of its index: of thousands that are due at once, as
-	// after a day without Graph, no more are looked at than are asked for.
+	// after a day without Graph, no more are looked at than are asked for. A bare parameter as a limit
+	// would have SQLite compile the statement anew each time, to see whether its value suggests another plan.
 	sqlReady = `SELECT * FROM (` + selectRuns + ` WHERE r.state = 'ready' AND r.blocked = 0 AND r.ended IS NULL
-			ORDER BY r.n LIMIT ?2)
+			ORDER BY r.n LIMIT ?2 + 0)
 		UNION ALL SELECT * FROM (` + selectRuns + ` WHERE r.state = 'waiting' AND r.blocked = 0 AND r.ended IS NULL AND r.wake <= ?1
-			ORDER BY r.wake, r.n LIMIT ?2)
-		ORDER BY 1 LIMIT ?2`
+			ORDER BY r.wake, r.n LIMIT ?2 + 0)
+		ORDER BY 1 LIMIT ?2 + 0`
 	// Blocked runs and others apart, so that each minimum is the first entry of an index.
 	sqlNextWake = `SELECT min(wake) FROM (
 		SELECT min(wake) AS wake FROM runs WHERE state = 'waiting' AND blocked = 0 AND ended IS NULL

@@ -195,6 +195,25 @@ func TestReadySortsNoMoreThanItReturns(t *testing.T) {
 	}
 }
 
+// A list behind an IN becomes a table that is made and dropped for each row, in conditions of the schema too.
+func TestWhatEveryRunWritesNeedsNoTableOfItsOwn(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	for _, query := range []string{sqlAddEvent, sqlAddMatch, sqlAddRun, sqlAddHistory, sqlAddWrite, sqlStand, sqlGoOn, sqlTally} {
+		err := db.look(t.Context(), func(v *view) error {
+			return v.query(v.ctx, "EXPLAIN "+query, make([]any, strings.Count(query, "?")), func(r row) error {
+				if op, _ := r[1].(string); op == "OpenEphemeral" {
+					t.Errorf("makes a table: %s", query)
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+}
+
 func TestTheTestOfPlansNoticesAWalk(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)
