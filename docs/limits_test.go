@@ -223,6 +223,7 @@ func ofTheDaemon() []limits {
 			{"backups that are kept", config.MaxBackups},
 			{"room that a backup leaves on the disk", size(store.BackupReserve)},
 			{"size up to which the journal is examined before the start; a larger one is examined after it", size(store.CheckAtOpen)},
+			{"how long a pushed event waits for a worker, so that its run begins with it", engine.Patience},
 			{"time for attempts in flight when it stops", engine.Grace},
 			{"longest pause between tries to record an outcome", engine.KeepPause},
 			{"live runs of one playbook for one object, if the configuration does not say", engine.CeilingRuns},

@@ -71,7 +71,7 @@ func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, err
 type planner struct {
 	e       *Engine
 	index   *index
-	patient bool // a run may wait a moment for a worker
+	patient bool // the first run may wait a moment for a worker; none waits while the Deliver holds one
 	guess   bool // objects are taken for new; the journal says if one is not
 	now     time.Time
 	docs    map[string][]byte
@@ -233,7 +233,7 @@ func (pl *planner) keys(p *playbooks.Playbook, s scope, out *PlannedRun) (err er
 
 // begin takes a worker, if one is free, and plans the run's first attempts.
 func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, out *PlannedRun) {
-	if !pl.e.reserve(out.Run.ID, pl.patient) {
+	if !pl.e.reserve(out.Run.ID, pl.patient && len(pl.begun) == 0) {
 		return
 	}
 	d := &driver{e: pl.e, run: out.Run}

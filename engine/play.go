@@ -118,10 +118,13 @@ func (p *play) advance() {
 }
 
 func (p *play) begin(base string, steps []playbooks.Step) {
-	s := maps.Clone(p.scope)
-	s["failure"] = nil
-	if p.ending.State == Failed {
-		s["failure"] = p.failure.value()
+	var s scope // nobody looks at it if there are no steps
+	if len(steps) > 0 {
+		s = maps.Clone(p.scope)
+		s["failure"] = nil
+		if p.ending.State == Failed {
+			s["failure"] = p.failure.value()
+		}
 	}
 	p.seq = &sequence{steps: steps, base: p.base + base, scope: s, play: p}
 }

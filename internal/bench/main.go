@@ -51,7 +51,7 @@ func main() {
 	flag.IntVar(&p.senders, "senders", full.senders, "webhooks under way at a time")
 	flag.DurationVar(&p.steady, "steady", full.steady, "how long latency is measured, for each program")
 	flag.IntVar(&p.history, "history", full.history, "runs before memory and start are measured")
-	flag.StringVar(&p.profile, "profile", "", "directory for a processor profile of playbookd in each scenario")
+	flag.StringVar(&p.profile, "profile", "", "directory for profiles of playbookd in each scenario")
 	flag.Parse()
 	if *short {
 		p = smoke

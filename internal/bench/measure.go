@@ -112,22 +112,24 @@ func (b *bench) round(ctx context.Context, c *contestant, runs int, counts bool)
 	return nil
 }
 
-// profiled has playbookd go through a further round, which does not count, and keeps a profile of it.
+// profiled has playbookd go through further rounds, which do not count, and keeps what it did meanwhile: a profile of
+// the processor's time, and one of all that was allocated since the start.
 func (b *bench) profiled(ctx context.Context, s scenario, both []*contestant) error {
 	ours := both[slices.IndexFunc(both, func(c *contestant) bool { return c.process.name == "playbookd" })]
-	profile := make(chan error, 1)
-	go func() {
-		text, err := get(ctx, ours.urls["profiles"]+fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(profileFor.Seconds())))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(b.profile, s.name+".pprof"), text, 0o600)
+	keep := func(name, query string) error {
+		text, err := get(ctx, ours.urls["profiles"]+"/debug/pprof/"+query)
+		if err != nil {
+			return err
 		}
-		profile <- err
-	}()
+		return os.WriteFile(filepath.Join(b.profile, s.name+"."+name+".pprof"), text, 0o600)
+	}
+	processor := make(chan error, 1)
+	go func() { processor <- keep("cpu", fmt.Sprintf("profile?seconds=%d", int(profileFor.Seconds()))) }()
 	var err error
 	for begun := time.Now(); err == nil && time.Since(begun) < profileFor; {
 		err = b.round(ctx, ours, b.runs/5, false)
 	}
-	return errors.Join(err, <-profile)
+	return errors.Join(err, <-processor, keep("allocs", "allocs"))
 }
 
 // profileFor is what a profile covers.
