@@ -78,8 +78,11 @@ func Endpoints() []Endpoint {
 	}
 }
 
+// table is made once: every request looks at its row several times.
+var table = Endpoints()
+
 // endpoint is the row of the operation.
-func (o operation) endpoint() Endpoint { return Endpoints()[o] }
+func (o operation) endpoint() Endpoint { return table[o] }
 
 // reads says that a request changes nothing, so that a lost answer leaves nothing unknown. A hunting
 // query is a POST only because it is long.

@@ -128,13 +128,16 @@ func NormalizeClassification(s string) (string, error) {
 // NormalizeDetermination returns the schema's name of a determination, also of one that older
 // pages name differently.
 func NormalizeDetermination(s string) (string, error) {
-	for alias, member := range DeterminationAliases() {
+	for alias, member := range otherDeterminations {
 		if strings.EqualFold(s, alias) {
 			return member, nil
 		}
 	}
-	return normalize("determination", s, WritableDeterminations())
+	return normalize("determination", s, writableDeterminations)
 }
+
+// Made once: they are long, and most changes set a determination.
+var otherDeterminations, writableDeterminations = DeterminationAliases(), WritableDeterminations()
 
 // NormalizeCorrelationReasons writes reasons as Graph wants a set of flags: joined by commas.
 func NormalizeCorrelationReasons(reasons []string) (string, error) {

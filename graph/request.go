@@ -156,7 +156,7 @@ func (c *Client) send(ctx context.Context, q call, token string, e *Error) ([]by
 	e.Sent, e.Status = true, resp.StatusCode
 	e.RequestID = clean(resp.Header.Get("request-id"), maxShown)
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		body, e := e.readBody(ctx, resp.Body)
+		body, e := e.readBody(ctx, resp)
 		return body, resp.Header, e
 	}
 	return nil, resp.Header, e.fromStatus(resp, token)
@@ -192,17 +192,21 @@ func setHeaders(req *http.Request, q call, token, id string) {
 }
 
 // readBody reads a good answer to its end, or to the limit.
-func (e *Error) readBody(ctx context.Context, r io.Reader) ([]byte, *Error) {
-	body, err := io.ReadAll(io.LimitReader(r, MaxAnswerBytes+1))
-	if err != nil {
+func (e *Error) readBody(ctx context.Context, resp *http.Response) ([]byte, *Error) {
+	var body bytes.Buffer
+	body.Grow(int(max(min(resp.ContentLength, trusted), 0)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(resp.Body, MaxAnswerBytes+1)); err != nil {
 		return nil, e.fromTransport(ctx, err)
 	}
-	if len(body) > MaxAnswerBytes {
+	if body.Len() > MaxAnswerBytes {
 		e.Kind, e.Message = CodeProtocol, "the answer is larger than 64 MiB: ask for smaller pages"
 		return nil, e
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
+
+// trusted is for how many bytes of an announced answer room is made before they come.
+const trusted = 64 << 10
 
 // fromStatus reads an answer that is not a success. Whoever complains may quote the request, so
 // the token is taken out, whatever it looks like.
@@ -280,6 +284,9 @@ func (c *Client) do(ctx context.Context, q call, out any) error {
 
 // trace writes one line for an exchange.
 func (c *Client) trace(ctx context.Context, ep Endpoint, e *Error, start time.Time) {
+	if !c.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("method", ep.Method), slog.String("endpoint", ep.Path),
 		slog.Duration("took", time.Since(start)),
