@@ -82,8 +82,11 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { asked.Store(true) }, WroteHeaders: func() { sent.Store(true) },
 	})
-	send, ctx, cancel := r.way(ctx, client)
-	defer cancel()
+	if client.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, client.Timeout)
+		defer cancel()
+	}
 	req, err := r.build(ctx)
 	if err != nil {
 		return Answer{}, actions.Failf(actions.CodeInput, "%s", scrub.Scrub(withoutURL(err).Error()))
@@ -91,7 +94,7 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	if err := ctx.Err(); err != nil {
 		return Answer{}, scrubbed(scrub, failure(err, false)) // here nothing can have left
 	}
-	resp, err := send(req)
+	resp, err := r.way(client).RoundTrip(req)
 	if err != nil {
 		return Answer{}, scrubbed(scrub, failure(err, r.Effect != actions.Reads && (sent.Load() || !asked.Load() && !unconnected(err))))
 	}
@@ -107,21 +110,21 @@ func Exchange(ctx context.Context, client *http.Client, r Request) (Answer, erro
 	return answer, nil
 }
 
-// way is how the request is sent. A client follows redirects, by which a change would be repeated or turned into a
+// following is a client that follows redirects.
+type following struct{ client *http.Client }
+
+func (f following) RoundTrip(req *http.Request) (*http.Response, error) { return f.client.Do(req) }
+
+// way is what the request goes to. A client follows redirects, by which a change would be repeated or turned into a
 // read. Neither is what was asked for, so a change goes to the client's transport, which follows none.
-func (r Request) way(ctx context.Context, client *http.Client) (func(*http.Request) (*http.Response, error), context.Context, context.CancelFunc) {
-	if r.Effect == actions.Reads {
-		return client.Do, ctx, func() {}
+func (r Request) way(client *http.Client) http.RoundTripper {
+	switch {
+	case r.Effect == actions.Reads:
+		return following{client}
+	case client.Transport == nil:
+		return http.DefaultTransport
 	}
-	t := client.Transport
-	if t == nil {
-		t = http.DefaultTransport
-	}
-	if client.Timeout <= 0 {
-		return t.RoundTrip, ctx, func() {}
-	}
-	ctx, cancel := context.WithTimeout(ctx, client.Timeout)
-	return t.RoundTrip, ctx, cancel
+	return client.Transport
 }
 
 // build makes the request. The transport repeats a request by itself when a kept connection turns
