@@ -25,6 +25,11 @@ func appending() map[string]func(*testing.T, world) {
 			w.append(engine.Append{Run: r.ID, State: engine.Parked})
 			r.State, r.Message, r.Wake = engine.Parked, "", time.Time{}
 			same(t, "parked", w.load(r.ID).Run, r)
+			for _, message := range []string{"", "asks", "asks", ""} { // whatever it was before
+				w.append(engine.Append{Run: r.ID, State: engine.Parked, Message: message})
+				r.Message = message
+				same(t, "parked", w.load(r.ID).Run, r)
+			}
 			w.append(engine.Append{Run: r.ID, State: engine.Failed, Message: "no", Ended: at(9)})
 			r.State, r.Message, r.Ended = engine.Failed, "no", at(9)
 			same(t, "failed", w.load(r.ID).Run, r)
