@@ -56,9 +56,15 @@ func (p *play) halt(end EndedData) {
 	p.ending, p.halted = &end, true
 }
 
-// cancel ends the play from outside. A second one gives up cleaning, too.
+// cancel ends the play from outside. One that cleans up already goes on with that, whatever it was that ended; only a
+// second cancellation gives up cleaning, too.
 func (p *play) cancel(message string) {
-	p.halt(EndedData{State: Canceled, Message: message})
+	end := EndedData{State: Canceled, Message: message}
+	if p.stage == cleaning && p.ending.State != Canceled {
+		p.ending = &end
+		return
+	}
+	p.halt(end)
 }
 
 // settle moves on as far as the recorded facts allow.
