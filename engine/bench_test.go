@@ -13,7 +13,7 @@ import (
 
 // over is a playbook that goes over n items, some of them at the same time.
 func over(b *testing.B, n int) *playbooks.Playbook {
-	return compile(b, new(world).registry(), fmt.Sprintf(`
+	return compile(b, new(world).Registry(), fmt.Sprintf(`
 steps:
   - foreach: 'flatten(map(1..%d, map(1..100, #)))'
     as: x
@@ -79,7 +79,7 @@ func BenchmarkReplayOverManyItems(b *testing.B) {
 }
 
 func BenchmarkDeliverAndRunInMemory(b *testing.B) {
-	p := compile(b, new(world).registry(), "when: alert.status == \"new\"\nsteps: [{action: test.put, with: {value: x}}]\n")
+	p := compile(b, new(world).Registry(), "when: alert.status == \"new\"\nsteps: [{action: test.put, with: {value: x}}]\n")
 	ended := counter{over: make(chan struct{}, 1024)}
 	e := engine.New(engine.Options{Journal: memory.New(), Observer: ended})
 	e.Use(playbooks.NewSet(p))

@@ -34,7 +34,7 @@ func TestAPlaybookRunsForOneObjectUpToTheCeilingAndNoFurther(t *testing.T) {
 		if len(started) != engine.CeilingRuns || len(held) != 3 {
 			t.Fatalf("%d runs started and %d held", len(started), len(held))
 		}
-		if n := len(l.world.effects()); n != engine.CeilingRuns {
+		if n := len(l.world.Effects()); n != engine.CeilingRuns {
 			t.Errorf("%d effects, want %d", n, engine.CeilingRuns)
 		}
 		for _, id := range held {

@@ -145,7 +145,7 @@ func TestAPersonWhoDoesWhatThePlaybookDidIsSeen(t *testing.T) {
 		l := newLab(t)
 		l.use(l.book("closer", "steps: [{action: test.put, with: {value: resolved}}]\n"))
 		attempts := 0
-		l.world.before = func(context.Context, actions.Call) error {
+		l.world.Before = func(context.Context, actions.Call) error {
 			if attempts++; attempts == 2 {
 				return &actions.Fault{Code: "forbidden", Message: "no"}
 			}

@@ -41,7 +41,7 @@ func crowds() []crowd {
 // crowded compiles n playbooks.
 func crowded(b *testing.B, c crowd, n int) *playbooks.Set {
 	b.Helper()
-	o := playbooks.Options{Catalog: new(world).registry(), Lists: map[string]playbooks.ListInfo{"noise": {Entries: 3}}}
+	o := playbooks.Options{Catalog: new(world).Registry(), Lists: map[string]playbooks.ListInfo{"noise": {Entries: 3}}}
 	books := make([]*playbooks.Playbook, n)
 	for i := range books {
 		text := fmt.Sprintf("name: p%d\ntriggers: [{poll: {resource: alerts, every: 1m}}]\nwhen: >-\n  %s\nsteps: [{action: test.read, with: {value: x}}]\n", i, c.when(i))

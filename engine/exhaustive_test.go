@@ -179,7 +179,7 @@ func honest(fail func(string, ...any), p *playbooks.Playbook, history []engine.E
 func TestNoOrderOfFailuresLosesOrDoublesAnEffect(t *testing.T) {
 	t.Parallel()
 	const depth = 4
-	reg := new(world).registry()
+	reg := new(world).Registry()
 	for name, text := range map[string]string{
 		"once":       "steps: [{action: test.once, with: {value: a}}]\n",
 		"adds":       "steps: [{action: test.add, with: {value: a}}]\n",
@@ -273,7 +273,7 @@ func generated(t *rapid.T) string {
 
 func TestAnyPlaybookUnderAnyFailuresStaysHonest(t *testing.T) {
 	t.Parallel()
-	reg := new(world).registry()
+	reg := new(world).Registry()
 	rapid.Check(t, func(rt *rapid.T) {
 		text := generated(rt)
 		p := compile(t, reg, text)
@@ -300,7 +300,7 @@ func TestAnyPlaybookUnderAnyFailuresStaysHonest(t *testing.T) {
 
 func TestAHistoryOfAnotherPlaybookIsNoticed(t *testing.T) {
 	t.Parallel()
-	reg := new(world).registry()
+	reg := new(world).Registry()
 	p := compile(t, reg, "steps: [{action: test.put, with: {value: a}}, {action: test.add, with: {value: b}}]\n")
 	other := compile(t, reg, "steps: [{action: test.add, with: {value: b}}, {action: test.put, with: {value: a}}]\n")
 	history, _ := drive(t, begin(t, p), fine)
@@ -319,7 +319,7 @@ func TestAHistoryOfAnotherPlaybookIsNoticed(t *testing.T) {
 
 func TestValuesKeepTheirTypesThroughTheRecord(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 vars: {when: "${{ alert.createdDateTime }}"}
 steps:
   - foreach: '[vars.when]'
@@ -342,7 +342,7 @@ steps:
 // Whatever became of a record, reading it is an answer or a complaint, and never a panic.
 func TestADamagedHistoryIsRefusedWithoutAPanic(t *testing.T) {
 	t.Parallel()
-	reg := new(world).registry()
+	reg := new(world).Registry()
 	rapid.Check(t, func(rt *rapid.T) {
 		text := generated(rt)
 		p := compile(t, reg, text)

@@ -87,7 +87,7 @@ func failNth(t *testing.T, text, op string, n int, effective bool, workers int) 
 // unique fails the test if a part that must happen once did not, or did twice.
 func (l *lab) unique(n int) {
 	done := map[string]int{}
-	for _, c := range l.world.did {
+	for _, c := range l.world.Did() {
 		done[c.Part+" "+c.Key]++
 	}
 	parts := map[string]int{}
@@ -195,7 +195,7 @@ func TestAnOverdueRunThatCantBeRecordedDoesNotMakeTheLoopSpin(t *testing.T) {
 		}}
 		l := newLab(t, func(l *lab) { f.journal, l.journal = l.journal, f })
 		first := true
-		l.world.before = func(context.Context, actions.Call) error {
+		l.world.Before = func(context.Context, actions.Call) error {
 			if first {
 				first = false
 				return &actions.Fault{Code: "x", Retry: true, After: time.Minute}
@@ -231,7 +231,7 @@ func TestAFailureToReadTheNextWakeDoesNotMakeARunLate(t *testing.T) {
 		}}
 		l := newLab(t, func(l *lab) { f.journal, l.journal = l.journal, f })
 		first, late := true, time.Duration(0)
-		l.world.before = func(context.Context, actions.Call) error {
+		l.world.Before = func(context.Context, actions.Call) error {
 			if first {
 				first = false
 				return &actions.Fault{Code: "x", Retry: true, After: 10 * time.Second}
@@ -264,8 +264,8 @@ func TestTheRealJournalGoesOnAfterARestart(t *testing.T) {
 		}
 		db := open()
 		l := newLab(t, func(l *lab) { l.journal, l.options.Workers = db, 4 })
-		l.world.after = func(_ context.Context, c actions.Call) error {
-			time.Sleep(time.Duration(len(l.world.effects())%5) * time.Second)
+		l.world.After = func(_ context.Context, c actions.Call) error {
+			time.Sleep(time.Duration(len(l.world.Effects())%5) * time.Second)
 			return nil
 		}
 		l.use(l.book("adder", addTitle), l.book("keyed", "concurrency: {key: all}\nsteps: [{action: test.put, with: {value: '${{ alert.title }}'}}]\n"))

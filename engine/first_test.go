@@ -13,7 +13,7 @@ import (
 // Whichever is admitted second is an update, also if both were delivered at once.
 func TestOfTwoVersionsThatArriveAtOnceOnlyOneIsTheFirst(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "steps: [{action: test.put, with: {value: x}}]\n")
+	p := compile(t, new(world).Registry(), "steps: [{action: test.put, with: {value: x}}]\n")
 	for i := range p.Triggers {
 		p.Triggers[i].Poll.Created, p.Triggers[i].Poll.Updated = true, false
 	}

@@ -180,7 +180,7 @@ steps:
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			text := strings.ReplaceAll(c.text, "look.output", "steps.look.output")
-			p := compile(t, new(world).registry(), text)
+			p := compile(t, new(world).Registry(), text)
 			ev := alert(`,"createdDateTime":"2026-11-21T10:00:00Z"`)
 			m, err := engine.Begin(p, newRun(p, ev), ev, nil)
 			if err != nil {
@@ -206,7 +206,7 @@ steps:
 
 func TestAWaitLastsAsLongAsItSaysAlsoThroughARestart(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "steps: [{wait: 30m}, {action: test.put, with: {value: a}}]\n")
+	p := compile(t, new(world).Registry(), "steps: [{wait: 30m}, {action: test.put, with: {value: a}}]\n")
 	m := begin(t, p)
 	d := m.Next(epoch)
 	if d.State != engine.Waiting || !d.Wake.Equal(epoch.Add(30*time.Minute)) {
@@ -227,7 +227,7 @@ func TestAWaitLastsAsLongAsItSaysAlsoThroughARestart(t *testing.T) {
 func TestWhatIsOnlyStartedIsFollowedToItsEnd(t *testing.T) {
 	t.Parallel()
 	const text = "steps: [{id: one, action: test.start, with: {value: a}, await: 1m}, {action: test.put, with: {value: \"${{ steps.one.output.value }}\"}}]\n"
-	p := compile(t, new(world).registry(), text)
+	p := compile(t, new(world).Registry(), text)
 	looks := 0
 	history, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
 		if a.Part != "await" {
@@ -263,7 +263,7 @@ func TestWhatIsOnlyStartedIsFollowedToItsEnd(t *testing.T) {
 		t.Errorf("it gave up after %s", at)
 	}
 
-	shadow := compile(t, new(world).registry(), "mode: shadow\n"+text)
+	shadow := compile(t, new(world).Registry(), "mode: shadow\n"+text)
 	if d := begin(t, shadow).Next(epoch); d.State != engine.Succeeded || len(d.Invoke) > 0 {
 		t.Errorf("a run that only watches: %+v", d)
 	}
@@ -271,7 +271,7 @@ func TestWhatIsOnlyStartedIsFollowedToItsEnd(t *testing.T) {
 
 func TestWhatTakesLongIsLookedAtLessOften(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "steps: [{id: one, action: test.start, with: {value: a}, await: 24h}]\n")
+	p := compile(t, new(world).Registry(), "steps: [{id: one, action: test.start, with: {value: a}, await: 24h}]\n")
 	history, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
 		if a.Part != "await" {
 			return fine(a)
@@ -297,7 +297,7 @@ func TestWhatTakesLongIsLookedAtLessOften(t *testing.T) {
 
 func TestFailedLooksBetweenGoodOnesDoNotAddUp(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "steps: [{id: one, action: test.start, with: {value: a}, await: 6h}]\n")
+	p := compile(t, new(world).Registry(), "steps: [{id: one, action: test.start, with: {value: a}, await: 6h}]\n")
 	looks := 0
 	_, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
 		switch {
@@ -318,7 +318,7 @@ func TestFailedLooksBetweenGoodOnesDoNotAddUp(t *testing.T) {
 
 func TestOutputsAreWorkedOutWhenTheRunEndedWell(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 steps: [{id: one, action: test.put, with: {value: a}}]
 outputs: {said: "${{ steps.one.output.value }}", at: "${{ now() }}"}
 `)
@@ -336,7 +336,7 @@ outputs: {said: "${{ steps.one.output.value }}", at: "${{ now() }}"}
 // the record replays.
 func TestACanceledRunLandsWhatIsInTheAirAndCleansUp(t *testing.T) {
 	t.Parallel()
-	reg := new(world).registry()
+	reg := new(world).Registry()
 	rapid.Check(t, func(rt *rapid.T) {
 		text := strings.Split(generated(rt), "on_failure:")[0]
 		text = strings.Split(text, "finally:")[0] + "finally: [{action: test.put, with: {value: cleaned}}]\n"

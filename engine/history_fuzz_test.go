@@ -58,7 +58,7 @@ func damage(history []engine.Entry, how []byte) []engine.Entry {
 // durable first, what may happen only once is not asked for again while nobody knows, the run ends or waits for a
 // person, and all that was recorded replays to the same decision. Telling what happened never panics either.
 func FuzzHistory(f *testing.F) {
-	reg := new(world).registry()
+	reg := new(world).Registry()
 	books := make([]*playbooks.Playbook, len(recorded))
 	for i, text := range recorded {
 		books[i] = compile(f, reg, text)

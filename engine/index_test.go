@@ -110,7 +110,7 @@ func manyBooks(t *testing.T, n int) []*playbooks.Playbook {
 	t.Helper()
 	r := rand.New(rand.NewPCG(3, 11))
 	var books []*playbooks.Playbook
-	o := playbooks.Options{Catalog: new(world).registry(), AsItWas: true, Lists: map[string]playbooks.ListInfo{"noise": {Entries: 3}, "numbers": {Entries: 3}, "none": {}}}
+	o := playbooks.Options{Catalog: new(world).Registry(), AsItWas: true, Lists: map[string]playbooks.ListInfo{"noise": {Entries: 3}, "numbers": {Entries: 3}, "none": {}}}
 	for i := range n {
 		text := manyBook(r, i)
 		p, findings := playbooks.Compile(fmt.Sprintf("p%03d.yaml", i), []byte(text), o)
@@ -286,7 +286,7 @@ func TestWhatIsStoredForAnEventDoesNotGrowWithThePlaybooksThatItDoesNotConcern(t
 		for i := range 300 {
 			when := fmt.Sprintf(form, i)
 			p, findings := playbooks.Compile("p.yaml", []byte(fmt.Sprintf("name: p%d\ntriggers: [{poll: {resource: alerts, every: 1m}}]\nwhen: >-\n  %s\nsteps: [{action: test.read, with: {value: x}}]\n", i, when)),
-				playbooks.Options{Catalog: new(world).registry(), Lists: map[string]playbooks.ListInfo{"noise": {Entries: 3}}})
+				playbooks.Options{Catalog: new(world).Registry(), Lists: map[string]playbooks.ListInfo{"noise": {Entries: 3}}})
 			if err := findings.Err(); err != nil {
 				t.Fatal(err)
 			}

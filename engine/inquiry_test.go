@@ -31,7 +31,7 @@ steps:
 func asked(t *testing.T, text, by string) (*engine.Machine, engine.Question, []engine.Entry) {
 	t.Helper()
 	text = strings.NewReplacer("value: yes", `value: "yes"`, "value: no", `value: "no"`).Replace(text)
-	p := compile(t, new(world).registry(), text)
+	p := compile(t, new(world).Registry(), text)
 	ev := alert("")
 	run := newRun(p, ev)
 	run.By = by
@@ -82,7 +82,7 @@ func TestAnApprovalNeedsAsManyDifferentPeopleAsItSays(t *testing.T) {
 		t.Errorf("attempts (-want +got):\n%s%s %s", diff, d.State, d.Message)
 	}
 	text := strings.NewReplacer("value: yes", `value: "yes"`, "value: no", `value: "no"`).Replace(twoOf)
-	p := compile(t, new(world).registry(), text)
+	p := compile(t, new(world).Registry(), text)
 	run := newRun(p, alert(""))
 	run.By = "lena"
 	again, err := engine.Begin(p, run, alert(""), nil)
@@ -177,7 +177,7 @@ steps:
 
 func TestARunThatOnlyWatchesAsksNobodyAndGoesOn(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "mode: shadow\n"+strings.NewReplacer("value: yes", `value: "yes"`, "value: no", `value: "no"`).Replace(twoOf))
+	p := compile(t, new(world).Registry(), "mode: shadow\n"+strings.NewReplacer("value: yes", `value: "yes"`, "value: no", `value: "no"`).Replace(twoOf))
 	m := begin(t, p)
 	d := m.Next(epoch)
 	if d.State != engine.Succeeded || len(m.Questions()) > 0 {

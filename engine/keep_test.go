@@ -27,7 +27,7 @@ func TestAnOutcomeIsKeptUntilTheJournalTakesIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var full atomic.Bool
 		l := fullDisk(t, &full)
-		l.world.after = func(context.Context, actions.Call) error { full.Store(true); return nil }
+		l.world.After = func(context.Context, actions.Call) error { full.Store(true); return nil }
 		l.use(l.book("once", "steps: [{action: test.once, with: {value: x}}]\n"))
 		defer l.run()()
 		synctest.Wait()
@@ -53,7 +53,7 @@ func TestAnIntentThatFailsDoesNotForgetOtherAttemptsInTheAir(t *testing.T) {
 		var full atomic.Bool
 		l := fullDisk(t, &full)
 		tried := false
-		l.world.before = func(_ context.Context, c actions.Call) error {
+		l.world.Before = func(_ context.Context, c actions.Call) error {
 			if string(c.Input) == `{"value":"slow"}` {
 				return nil
 			}
@@ -63,7 +63,7 @@ func TestAnIntentThatFailsDoesNotForgetOtherAttemptsInTheAir(t *testing.T) {
 			}
 			return nil
 		}
-		l.world.after = func(_ context.Context, c actions.Call) error {
+		l.world.After = func(_ context.Context, c actions.Call) error {
 			if string(c.Input) == `{"value":"slow"}` {
 				time.Sleep(5 * time.Second)
 				full.Store(true)
@@ -87,7 +87,7 @@ func TestAProcessThatEndsWhileTheJournalRefusesLeavesTheStepToAPerson(t *testing
 	inBubble(t, func(t *testing.T) {
 		var full atomic.Bool
 		l := fullDisk(t, &full)
-		l.world.after = func(context.Context, actions.Call) error { full.Store(true); return nil }
+		l.world.After = func(context.Context, actions.Call) error { full.Store(true); return nil }
 		l.use(l.book("once", "steps: [{action: test.once, with: {value: x}}]\n"))
 		stop := l.run()
 		synctest.Wait()

@@ -58,7 +58,7 @@ func (l *lab) restart() {
 }
 
 func (l *lab) recompile(name string, source []byte) (*playbooks.Playbook, error) {
-	p, findings := playbooks.CompileRecorded(name, source, playbooks.Options{Catalog: l.world.registry()})
+	p, findings := playbooks.CompileRecorded(name, source, playbooks.Options{Catalog: l.world.Registry()})
 	return p, findings.Err()
 }
 
@@ -68,7 +68,7 @@ func (l *lab) book(name, text string) *playbooks.Playbook {
 	if !strings.Contains(text, "triggers:") {
 		text = "triggers: [{poll: {resource: alerts, every: 1m}}]\n" + text
 	}
-	p, findings := playbooks.Compile(name+".yaml", []byte("name: "+name+"\n"+text), playbooks.Options{Catalog: l.world.registry()})
+	p, findings := playbooks.Compile(name+".yaml", []byte("name: "+name+"\n"+text), playbooks.Options{Catalog: l.world.Registry()})
 	for _, f := range findings {
 		if f.Severity == diag.Error {
 			l.t.Fatalf("playbook %s: %v\n%s", name, f, text)
@@ -139,7 +139,7 @@ func (l *lab) all(want engine.RunState) {
 // each fails the test unless what was done is exactly want, in any order.
 func (l *lab) each(want ...string) {
 	l.t.Helper()
-	got := slices.Sorted(slices.Values(l.world.effects()))
+	got := slices.Sorted(slices.Values(l.world.Effects()))
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		l.t.Errorf("done was %q, want %q", got, want)
@@ -204,17 +204,4 @@ func (o *observer) all() []string {
 func wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
-}
-
-// effects lists what was done, by action part and value.
-func (w *world) effects() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	list := []string{}
-	for _, c := range w.did {
-		var i in
-		_ = json.Unmarshal(c.Input, &i) // only what fits an action's input gets here
-		list = append(list, c.Part+" "+i.Value)
-	}
-	return list
 }

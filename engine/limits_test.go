@@ -15,7 +15,7 @@ import (
 
 func TestAnOutputIsKeptUpToItsLimitAndDroppedBeyondItWithTheReason(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "steps:\n  - {action: test.put, with: {value: a}, on_error: continue}\n")
+	p := compile(t, new(world).Registry(), "steps:\n  - {action: test.put, with: {value: a}, on_error: continue}\n")
 	for _, c := range []struct {
 		size int
 		kept bool
@@ -38,7 +38,7 @@ func TestOneDecisionAddsNoMoreToTheRecordThanItMay(t *testing.T) {
 	for items, more := range map[int]bool{engine.MaxRecord / 8: false, 4 * engine.MaxRecord: true} {
 		text := fmt.Sprintf("vars: {list: %s}\nsteps:\n  - foreach: vars.list\n    concurrency: 50\n    do: [{if: item == 0, action: test.put, with: {value: a}}]\n",
 			"["+strings.Repeat("1, ", items-1)+"1]")
-		m := begin(t, compile(t, new(world).registry(), text))
+		m := begin(t, compile(t, new(world).Registry(), text))
 		went, ended := false, false
 		for !ended {
 			d := m.Next(epoch)

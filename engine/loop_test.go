@@ -89,7 +89,7 @@ func TestRunsThatShareAKeyGoOneAtATimeOldestFirst(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				var now, most atomic.Int32
 				l := newLab(t)
-				l.world.before = func(ctx context.Context, _ actions.Call) error {
+				l.world.Before = func(ctx context.Context, _ actions.Call) error {
 					most.Store(max(most.Load(), now.Add(1)))
 					defer now.Add(-1)
 					time.Sleep(3 * time.Second)
@@ -112,7 +112,7 @@ func TestRunsThatShareAKeyGoOneAtATimeOldestFirst(t *testing.T) {
 				wait(time.Minute)
 				stop()
 				l.all(engine.Succeeded)
-				if diff := cmp.Diff(want, l.world.effects()); diff != "" {
+				if diff := cmp.Diff(want, l.world.Effects()); diff != "" {
 					t.Errorf("order (-want +got):\n%s", diff)
 				}
 				if most.Load() != 1 {
@@ -126,14 +126,14 @@ func TestRunsThatShareAKeyGoOneAtATimeOldestFirst(t *testing.T) {
 func TestAKeyBelongsToItsPlaybookAndAnEmptyKeyIsNone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.before = func(context.Context, actions.Call) error { time.Sleep(time.Minute); return nil }
+		l.world.Before = func(context.Context, actions.Call) error { time.Sleep(time.Minute); return nil }
 		l.use(l.book("one", "concurrency: {key: '${{ alert.severity }}'}\n"+addTitle),
 			l.book("two", "concurrency: {key: '${{ alert.severity }}'}\n"+addTitle),
 			l.book("three", "concurrency: {key: '${{ alert.incidentId }}'}\n"+addTitle))
 		defer l.run()()
 		l.deliver(numbered(1), numbered(2))
 		wait(70 * time.Second)
-		if n := len(l.world.effects()); n != 4 {
+		if n := len(l.world.Effects()); n != 4 {
 			t.Errorf("after the time of one attempt %d were made, want one of each key and two without", n)
 		}
 		wait(70 * time.Second)
@@ -176,7 +176,7 @@ func TestALongWaitLeavesItsWorkerToOthersAndEndsOnTime(t *testing.T) {
 		l := newLab(t, func(l *lab) { l.options.Workers = 1 })
 		began := time.Now()
 		var retried time.Duration
-		l.world.before = func(_ context.Context, c actions.Call) error {
+		l.world.Before = func(_ context.Context, c actions.Call) error {
 			switch {
 			case !strings.Contains(string(c.Input), "alert 1"):
 			case time.Since(began) < time.Hour:
@@ -210,7 +210,7 @@ func TestManyMoreRunsThanWorkersAllEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var now, most atomic.Int32
 		l := newLab(t, func(l *lab) { l.options.Workers = 3 })
-		l.world.before = func(_ context.Context, c actions.Call) error {
+		l.world.Before = func(_ context.Context, c actions.Call) error {
 			most.Store(max(most.Load(), now.Add(1)))
 			defer now.Add(-1)
 			time.Sleep(time.Duration(len(c.Input)%7) * time.Second)
@@ -283,7 +283,7 @@ func TestTheObserverIsToldWhatHappens(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					l := newLab(t)
 					answer := c.answer
-					l.world.before = func(context.Context, actions.Call) error {
+					l.world.Before = func(context.Context, actions.Call) error {
 						if f := answer; f != nil {
 							answer = nil
 							return f
@@ -346,7 +346,7 @@ func TestAListIsTheSameBeforeAndAfterARestart(t *testing.T) {
 		wait(time.Second)
 		stop()
 		l.all(engine.Succeeded)
-		if got := l.world.effects(); len(got) != 2 || got[0] != got[1] {
+		if got := l.world.Effects(); len(got) != 2 || got[0] != got[1] {
 			t.Errorf("done was %q, want the same twice", got)
 		}
 	})

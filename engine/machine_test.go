@@ -15,7 +15,7 @@ import (
 
 func TestStepsRunInOrderAndLaterOnesSeeEarlierOutputs(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 vars: {who: "${{ alert.title }}"}
 steps:
   - id: first
@@ -109,7 +109,7 @@ steps:
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			history, d := drive(t, begin(t, compile(t, new(world).registry(), c.text)), fine)
+			history, d := drive(t, begin(t, compile(t, new(world).Registry(), c.text)), fine)
 			if diff := cmp.Diff(c.want, intents(history)); diff != "" {
 				t.Errorf("attempts (-want +got):\n%s", diff)
 			}
@@ -149,7 +149,7 @@ func TestTheEffectClassDecidesWhatFollowsALostAnswer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := compile(t, new(world).registry(), "steps: [{action: test."+c.action+", with: {value: x}}]\n")
+			p := compile(t, new(world).Registry(), "steps: [{action: test."+c.action+", with: {value: x}}]\n")
 			answers := c.answers
 			var got []string
 			_, d := drive(t, begin(t, p), func(a engine.Attempt) answer {
@@ -189,7 +189,7 @@ func TestAFailedStepDoesWhatOnErrorSays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := compile(t, new(world).registry(), `
+			p := compile(t, new(world).Registry(), `
 steps:
   - {id: it, action: test.put, with: {value: x}, on_error: `+c.onError+`}
   - {action: test.read, with: {value: "${{ steps.it.status }} ${{ steps.it.error.code }}"}}
@@ -220,7 +220,7 @@ steps:
 
 func TestAnUncertainStepGoesOnOnlyIfThePlaybookSaysSo(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 steps:
   - {id: it, action: test.once, with: {value: x}, on_error: continue}
   - {action: test.read, with: {value: "${{ steps.it.status }}"}}
@@ -241,7 +241,7 @@ steps:
 func TestAPersonsWordSettlesAnUncertainStep(t *testing.T) {
 	t.Parallel()
 	for _, happened := range []bool{true, false} {
-		p := compile(t, new(world).registry(), "steps: [{action: test.once, with: {value: x}}]\n")
+		p := compile(t, new(world).Registry(), "steps: [{action: test.once, with: {value: x}}]\n")
 		m := begin(t, p)
 		_, d := drive(t, m, func(engine.Attempt) answer { return fault(true, true) })
 		if d.State != engine.Parked || !cmp.Equal(m.Uncertain(), []string{"steps/0"}) {
@@ -265,7 +265,7 @@ func TestAPersonsWordSettlesAnUncertainStep(t *testing.T) {
 
 func TestRetriesFollowThePolicyAndWhatTheServiceAsksFor(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 steps:
   - action: test.put
     with: {value: x}
@@ -303,7 +303,7 @@ steps:
 
 func TestAShadowRunPerformsOnlyWhatReads(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 mode: shadow
 steps:
   - {id: look, action: test.read, with: {value: a}}
@@ -336,7 +336,7 @@ steps:
 
 func TestForeachKeepsARowForEachItemAndObeysItsLimits(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), `
+	p := compile(t, new(world).Registry(), `
 steps:
   - id: loop
     foreach: '["a", "b", "c", "d"]'
@@ -389,7 +389,7 @@ func TestForeachBeyondItsLimitFailsTheRunInsteadOfStarting(t *testing.T) {
 		{"flatten(map(1..100, map(1..100, #)))", engine.Succeeded},
 		{"concat(flatten(map(1..100, map(1..100, #))), [1])", engine.Failed},
 	} {
-		p := compile(t, new(world).registry(), "mode: shadow\nsteps:\n  - foreach: '"+c.items+`'
+		p := compile(t, new(world).Registry(), "mode: shadow\nsteps:\n  - foreach: '"+c.items+`'
     as: x
     do: [{action: test.put, with: {value: same}}]
 `)

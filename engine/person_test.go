@@ -157,7 +157,7 @@ steps:
 func TestAnAnswerReachesARunThatIsBusy(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.before = slowOnce(50 * time.Minute)
+		l.world.Before = slowOnce(50 * time.Minute)
 		l.use(l.book("ask", busy))
 		defer l.run()()
 		synctest.Wait()
@@ -178,7 +178,7 @@ func TestAnAnswerThatTheJournalRefusesIsKept(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var full atomic.Bool
 		l := fullDisk(t, &full)
-		l.world.before = slowOnce(10 * time.Minute)
+		l.world.Before = slowOnce(10 * time.Minute)
 		l.use(l.book("ask", busy))
 		defer l.run()()
 		synctest.Wait()

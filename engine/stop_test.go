@@ -35,7 +35,7 @@ func TestStoppingWaitsForWhatIsInFlightAndBeginsNothingNew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				l := newLab(t)
-				l.world.before = slow(10 * time.Second)
+				l.world.Before = slow(10 * time.Second)
 				l.use(l.book("two", twoSteps))
 				stop := l.run()
 				synctest.Wait()
@@ -100,7 +100,7 @@ func TestAnAttemptIsCutOffAfterTheGraceAndThatCostsItNothing(t *testing.T) {
 		t.Run(c.action, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				l := newLab(t)
-				l.world.before = slow(45 * time.Second)
+				l.world.Before = slow(45 * time.Second)
 				l.use(l.book("patient", "steps: [{action: test."+c.action+", with: {value: x}, retry: {attempts: 1}}]\n"))
 				stop := l.run()
 				synctest.Wait()
@@ -125,7 +125,7 @@ func TestAnAttemptIsCutOffAfterTheGraceAndThatCostsItNothing(t *testing.T) {
 func TestADefiniteAnswerDuringTheCutStaysOne(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.before = func(ctx context.Context, _ actions.Call) error {
+		l.world.Before = func(ctx context.Context, _ actions.Call) error {
 			<-ctx.Done()
 			return &actions.Fault{Code: "forbidden", Message: "no"}
 		}
@@ -152,13 +152,13 @@ steps:
   - {action: test.once, with: {value: x}, timeout: 5s, on_error: [{action: test.read, with: {value: '${{ failure.code }}: ${{ failure.message }}'}}]}
 `))
 		began := time.Now()
-		l.world.after = func(context.Context, actions.Call) error {
+		l.world.After = func(context.Context, actions.Call) error {
 			if d := time.Since(began); d != 5*time.Second {
 				t.Errorf("given up after %s, want 5s", d)
 			}
 			return nil
 		}
-		l.world.before = func(ctx context.Context, c actions.Call) error {
+		l.world.Before = func(ctx context.Context, c actions.Call) error {
 			if c.Part == "read" {
 				return nil
 			}
@@ -175,7 +175,7 @@ steps:
 func TestAPanicIsAFaultOfItsStepAndOfNobodyElse(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.before = func(_ context.Context, c actions.Call) error {
+		l.world.Before = func(_ context.Context, c actions.Call) error {
 			switch {
 			case strings.Contains(string(c.Input), "alert 1"):
 				panic("what was that")
@@ -247,7 +247,7 @@ func TestAPersonsWordLetsAParkedRunGoOn(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				l := newLab(t)
 				lost := true
-				l.world.after = func(context.Context, actions.Call) error {
+				l.world.After = func(context.Context, actions.Call) error {
 					if lost {
 						lost = false
 						return errors.New("the line went dead")
@@ -281,7 +281,7 @@ func TestAPersonsWordLetsAParkedRunGoOn(t *testing.T) {
 func TestAPersonsWordDoesNotDisturbARunInProgress(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.after = func(_ context.Context, c actions.Call) error {
+		l.world.After = func(_ context.Context, c actions.Call) error {
 			if strings.Contains(string(c.Input), "lost") {
 				return errors.New("the line went dead")
 			}

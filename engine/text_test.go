@@ -46,7 +46,7 @@ func TestARunGoesOnWithTheTextThatItStartedWith(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				l := newLab(t)
-				l.world.before = slow(10 * time.Second)
+				l.world.Before = slow(10 * time.Second)
 				l.use(l.book("changing", old))
 				stop := l.run()
 				synctest.Wait()
@@ -61,7 +61,7 @@ func TestARunGoesOnWithTheTextThatItStartedWith(t *testing.T) {
 				}
 				wait(time.Minute)
 				stop()
-				if diff := cmp.Diff(c.want, l.world.effects()); diff != "" {
+				if diff := cmp.Diff(c.want, l.world.Effects()); diff != "" {
 					t.Errorf("done (-want +got):\n%s", diff)
 				}
 				run := l.load(l.ids[0]).Run

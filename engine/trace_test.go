@@ -129,7 +129,7 @@ steps:
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := compile(t, new(world).registry(), c.text)
+			p := compile(t, new(world).Registry(), c.text)
 			history, _ := drive(t, begin(t, p), func(a engine.Attempt) answer {
 				if left := c.answers[a.Part]; len(left) > 0 {
 					c.answers[a.Part] = left[1:]
@@ -151,7 +151,7 @@ steps:
 
 func TestATraceTellsOfCutsAndOfAPersonsWord(t *testing.T) {
 	t.Parallel()
-	p := compile(t, new(world).registry(), "steps: [{action: test.once, with: {value: x}}]\n")
+	p := compile(t, new(world).Registry(), "steps: [{action: test.once, with: {value: x}}]\n")
 	m := begin(t, p)
 	history := m.Next(epoch).Record
 	if got := lines(engine.Trace(p, history)); len(got) != 1 || got[0] != `steps/0 action: running in={"value":"x"} [once#1 ]` {

@@ -1,15 +1,14 @@
 package engine_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/engine/enginetest"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 )
@@ -17,82 +16,11 @@ import (
 // epoch is when the tests' runs are created.
 var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 
-// The test actions do nothing but remember: one for each effect class, and one with two parts.
+// The tests' actions act on a world that only remembers.
 type (
-	in struct {
-		Value string `json:"value,omitempty"`
-		Note  string `json:"note,omitempty"`
-		List  []any  `json:"list,omitempty"`
-	}
-	out struct {
-		Value string `json:"value,omitempty"`
-		Note  string `json:"note,omitempty"`
-	}
+	world = enginetest.World
+	in    = enginetest.In
 )
-
-// world is where the test actions act.
-type world struct {
-	mu     sync.Mutex
-	did    []actions.Call
-	before func(ctx context.Context, c actions.Call) error // returns an error: nothing happened
-	after  func(ctx context.Context, c actions.Call) error // returns an error: the answer got lost
-}
-
-func (w *world) do(ctx context.Context, c actions.Call, i in) (out, error) {
-	if w.before != nil {
-		if err := w.before(ctx, c); err != nil {
-			return out{}, err
-		}
-	}
-	w.mu.Lock()
-	w.did = append(w.did, c)
-	w.mu.Unlock()
-	if w.after != nil {
-		if err := w.after(ctx, c); err != nil {
-			return out{}, err
-		}
-	}
-	return out{Value: i.Value}, nil
-}
-
-func (w *world) probe(_ context.Context, c actions.Call, i in) (out, bool, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, d := range w.did {
-		if d.Key == c.Key {
-			return out{Value: i.Value}, true, nil
-		}
-	}
-	return out{}, false, nil
-}
-
-// registry declares the test actions over a world.
-func (w *world) registry() *actions.Registry {
-	part := func(name string, e actions.Effect) actions.Part {
-		return actions.Part{Name: name, Effect: e, Summary: name}
-	}
-	one := func(name string, e actions.Effect) actions.Action {
-		d := actions.Doing[in, out]{Part: part(name, e), Do: w.do, Preview: func(i in) out { return out{Value: "preview of " + i.Value} }}
-		if e == actions.Adds {
-			d.Probe = w.probe
-		}
-		if e == actions.Converges {
-			d.Touches = func(i in) []actions.Touch {
-				return []actions.Touch{{Object: "alerts/a1", Fields: map[string]any{"status": i.Value}}}
-			}
-		}
-		return actions.Define(actions.Spec{Name: "test." + name, Summary: "Test " + name + "."}, d)
-	}
-	both := actions.Define(actions.Spec{Name: "test.both", Summary: "Test two parts."},
-		actions.Doing[in, out]{Part: part("put", actions.Converges), Do: w.do},
-		actions.Doing[in, out]{Part: part("note", actions.Adds), Do: w.do, Probe: w.probe, When: func(i in) bool { return i.Note != "" }})
-	end := part("await", actions.Reads)
-	end.Awaits = true
-	start := actions.Define(actions.Spec{Name: "test.start", Summary: "Test what only starts something."},
-		actions.Doing[in, out]{Part: part("start", actions.Once), Do: w.do, Preview: func(i in) out { return out{Value: "preview of " + i.Value} }},
-		actions.Doing[in, out]{Part: end, Do: w.do})
-	return actions.NewRegistry(one("read", actions.Reads), one("put", actions.Converges), one("add", actions.Adds), one("once", actions.Once), both, start)
-}
 
 // compile compiles a playbook whose text is given without name and triggers.
 func compile(t testing.TB, reg *actions.Registry, text string) *playbooks.Playbook {

@@ -83,7 +83,7 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 	}
 	onError := &actions.Schema{AnyOf: []*actions.Schema{words("", "fail", "continue"), stepsOf("")},
 		Description: "What a failure means: fail the run, continue, or run these steps instead. Left out: fail."}
-	step := closed("", allStepKeys(), map[string]*actions.Schema{
+	step := closed("", StepKeys(), map[string]*actions.Schema{
 		"id":     described(identifier(), "Later expressions read the step as steps.ID."),
 		"name":   short("For people who read the run."),
 		"if":     {Types: []string{"string", "boolean"}, Description: "A condition: the step is skipped where it does not hold. With then and else, it chooses."},

@@ -63,7 +63,8 @@ func stepKeys(body string) []string {
 	return common
 }
 
-func allStepKeys() []string {
+// StepKeys lists every key that a step may have.
+func StepKeys() []string {
 	var all []string
 	for _, body := range bodyKeys() {
 		all = append(all, stepKeys(body)...)

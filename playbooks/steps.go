@@ -169,7 +169,7 @@ func (c *compiler) bodyOf(n *document.Node) (string, bool) {
 		c.fail(n, codeMissing, "add what it does, such as action", "this step is empty")
 	default: // judge the keys, and say that the step does nothing if none of them is the reason
 		before := len(c.findings)
-		c.block(n, "a step", allStepKeys(), laterStepKeys())
+		c.block(n, "a step", StepKeys(), laterStepKeys())
 		if len(c.findings) == before {
 			c.fail(n, codeMissing, "add what it does, such as action, or then after an if", "this step does nothing")
 		}

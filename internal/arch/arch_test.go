@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 
 	"engine":             {"playbooks", "playbooks/expression", "actions", "internal/mutant"},
 	"engine/memory":      {"engine", "playbooks", "actions"},
+	"engine/enginetest":  {"engine", "playbooks", "actions"},
 	"engine/journaltest": {"engine", "engine/memory", "playbooks", "actions"},
 	"store":              {"engine", "playbooks", "actions", "internal/meter", "internal/mutant"},
 	"triggers":           {"engine", "playbooks", "playbooks/expression", "graph", "internal/secret", "internal/meter", "internal/mutant"},

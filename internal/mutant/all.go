@@ -24,10 +24,12 @@ var All = []Mutant{
 		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
 		{"engine", "TestNoOrderOfFailuresLosesOrDoublesAnEffect"},
 		{"engine", "TestTheEffectClassDecidesWhatFollowsALostAnswer"},
+		{"engine/enginetest", "TestTheEmbeddedEngineConforms"},
 	}},
 	{BlindAdd, "A part that adds is repeated after a lost answer without a look whether it happened.", []Test{
 		{"internal/sweep", "TestKilledAtEveryWriteAndExchangeNothingIsLostOrDoubled"},
 		{"engine", "TestNoOrderOfFailuresLosesOrDoublesAnEffect"},
+		{"engine/enginetest", "TestTheEmbeddedEngineConforms"},
 	}},
 	{IgnoreRetryAfter, "A service that asks for a pause is asked again sooner.", []Test{
 		{"engine", "TestRetriesFollowThePolicyAndWhatTheServiceAsksFor"},
