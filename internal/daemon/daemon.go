@@ -64,6 +64,8 @@ type Options struct {
 	// and those of actions. It may count, delay, break or answer them itself. Nil next means that
 	// nothing but the default is there.
 	Transport func(next http.RoundTripper) http.RoundTripper
+	// Actions are there beside those that are built in.
+	Actions []actions.Action
 	// Journal, if set, is laid around the journal that the engine and the sources use.
 	Journal func(next engine.Journal) engine.Journal
 }
@@ -127,7 +129,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 			return d, err
 		}
 	}
-	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport, d.counts); err != nil {
+	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport, d.counts, o.Actions...); err != nil {
 		return d, err
 	}
 	if err := d.checkSecrets(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
@@ -66,6 +67,7 @@ func serve(file string) int {
 	w := invariant.NewWitness(filepath.Join(c.Data, daemon.DatabaseName))
 	d, err := daemon.New(ctx, daemon.Options{Config: c, Log: log,
 		Transport: func(next http.RoundTripper) http.RoundTripper { return k.transport(w.Transport(next)) },
+		Actions:   []actions.Action{scan(&http.Client{Transport: k.transport(w.Transport(http.DefaultTransport))})},
 		Journal:   func(next engine.Journal) engine.Journal { return &mortal{w.Journal(next), k} },
 	})
 	if err != nil {

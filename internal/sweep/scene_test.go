@@ -53,7 +53,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{t: t, dir: t.TempDir(), catalog: actions.NewRegistry(builtin.Actions(builtin.Deps{})...)}
+	s := &scene{t: t, dir: t.TempDir(), catalog: actions.NewRegistry(append(builtin.Actions(builtin.Deps{}), scan(nil))...)}
 	var slow atomic.Bool
 	s.receiver = &invariant.Receiver{Answer: func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -66,6 +66,9 @@ func newScene(t *testing.T) *scene {
 			}
 		case "/missing":
 			http.NotFound(w, r)
+		case "/state":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"open": true}`))
 		case "/ticket":
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"number": 4711}`)) // who went away does not need it
@@ -86,8 +89,26 @@ func newScene(t *testing.T) *scene {
 	s.must(err)
 	s.must(os.RemoveAll(filepath.Join(s.dir, "playbooks")))
 	s.fill("testdata", other.URL)
-	s.push()
+	s.beside(s.push)
+	s.beside(s.people())
 	return s
+}
+
+// beside does something again and again until the test is over or it is done: it returns true then.
+func (s *scene) beside(try func(ctx context.Context, address string) bool) {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.t.Cleanup(func() { stop(); <-done })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			address, err := os.ReadFile(filepath.Join(s.dir, addressFile))
+			if err == nil && try(ctx, "http://"+string(address)) {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
 }
 
 func (s *scene) must(err error) {
@@ -111,12 +132,16 @@ func (s *scene) fill(from, url string) {
 	}
 	s.must(os.WriteFile(filepath.Join(s.dir, "key.txt"), []byte(hookKey), 0o600))
 	s.must(os.WriteFile(filepath.Join(s.dir, "channel.txt"), []byte(url+"/channel"), 0o600))
+	s.must(os.WriteFile(filepath.Join(s.dir, "pager.txt"), []byte(url+"/pager"), 0o600))
+	s.must(os.WriteFile(filepath.Join(s.dir, "anna.txt"), []byte(tokens["anna"]), 0o600))
+	s.must(os.WriteFile(filepath.Join(s.dir, "ben.txt"), []byte(tokens["ben"]), 0o600))
 	text, err := os.ReadFile(s.file)
 	s.must(err)
 	host := strings.TrimPrefix(url, "http://")
 	text = bytes.Replace(text, []byte("127.0.0.1:8484"), []byte("127.0.0.1:0"), 1)
 	text = fmt.Appendf(text, "\noutbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\nworkers: 4\n"+
-		"secrets: {siem: {file: key.txt}}\nchannels: {soc: {kind: webhook, url: {file: channel.txt}}}\n", host, host)
+		"secrets: {siem: {file: key.txt}}\nchannels: {soc: {kind: webhook, url: {file: channel.txt}}, pager: {kind: webhook, url: {file: pager.txt}}}\n"+
+		"people: {anna: {roles: [lead, operator], token: {file: anna.txt}}, ben: {roles: [lead], token: {file: ben.txt}}}\n", host, host)
 	s.must(os.WriteFile(s.file, text, 0o600))
 }
 
@@ -138,29 +163,9 @@ func documents() simulator.Documents {
 	return d
 }
 
-// push sends two events to the webhook, again and again until the daemon has taken them, as any
-// sender does.
-func (s *scene) push() {
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	s.t.Cleanup(func() { stop(); <-done })
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if s.pushed(ctx) {
-				return
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	}()
-}
-
-func (s *scene) pushed(ctx context.Context) bool {
-	address, err := os.ReadFile(filepath.Join(s.dir, addressFile))
-	if err != nil {
-		return false
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+string(address)+"/webhooks/siem",
+// push sends two events to the webhook, until the daemon has taken them, as any sender does.
+func (s *scene) push(ctx context.Context, address string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/webhooks/siem",
 		strings.NewReader(`[{"id": "e1", "kind": "good"}, {"id": "e2", "kind": "bad"}]`))
 	if err != nil {
 		return false
@@ -229,7 +234,7 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 	s.must(findings.Err())
 	set, _, findings := daemon.Read(s.catalog, c.Playbooks, c.Lists, time.Now())
 	s.must(findings.Err())
-	k := invariant.Case{Journal: invariant.Store(r), Books: set}
+	k := invariant.Case{Journal: invariant.Store(r), Books: set, Compile: daemon.Recompile(s.catalog)}
 	k.Simulator(sandbox.TenantName, s.sim)
 	k.Targets = append(k.Targets, s.receiver.Target())
 	wrong, err := k.Check(ctx)
@@ -270,9 +275,9 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 func (s *scene) database() string { return filepath.Join(s.dir, "data", daemon.DatabaseName) }
 
 // onceCutOff says whether a history holds a step that may happen once and was cut off. The playbook
-// that says how to go on without knowing is not meant.
+// that says how to go on without knowing is not meant, nor one that tells a channel of its question.
 func onceCutOff(l engine.Loaded) bool {
-	if l.Run.Playbook == "shout" {
+	if l.Run.Playbook == "shout" || l.Run.Playbook == "desk" {
 		return false
 	}
 	for _, step := range engine.Trace(nil, l.Entries) {
