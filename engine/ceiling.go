@@ -99,7 +99,7 @@ func (e *Engine) Release(ctx context.Context, id RunID, data ReleasedData) error
 		if loaded.Run.State != Parked || len(loaded.Entries) > 0 {
 			return fmt.Errorf("run %s is %s: %w", id, loaded.Run.State, ErrNotHeld)
 		}
-		err = e.o.Journal.Append(ctx, data.append(id, time.Now().UTC()))
+		err = e.o.Journal.Append(ctx, data.append(id, e.o.Now().UTC()))
 		if errors.Is(err, ErrOutOfOrder) {
 			continue // somebody else's word came first: look what it was
 		}

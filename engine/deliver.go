@@ -44,7 +44,8 @@ func (e *Engine) guesses() bool {
 }
 
 func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, error) {
-	now := time.Now().UTC()
+	now := e.o.Now().UTC()
+	e.see(now)
 	pl := planner{e: e, index: e.index.Load(), patient: len(b.Events) == 1, guess: guess, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
 	defer pl.release()
 	a := Admission{Cursor: b.Cursor, Documents: pl.docs, Set: pl.index.stored}

@@ -118,7 +118,7 @@ func (l *dispatcher) fill() time.Duration {
 	// As many as can be started, beside those of the answer that must be left alone.
 	limit := free + len(l.active) + len(l.held) + len(l.e.reserved()) + Ahead
 	left := l.e.workers.left()
-	runs, err := l.e.o.Journal.Ready(l.ctx, now, limit)
+	runs, err := l.e.o.Journal.Ready(l.ctx, l.e.o.Now(), limit)
 	if err != nil {
 		if l.ctx.Err() == nil {
 			l.e.log.Error("can't read the journal", "err", err)
@@ -175,9 +175,9 @@ func (l *dispatcher) sleep(now time.Time) time.Duration {
 	if wake.IsZero() {
 		return next
 	}
-	if wake.After(now) {
+	if left := l.e.until(wake); left > 0 {
 		l.overdue = 0
-		return min(next, wake.Sub(now))
+		return min(next, left)
 	}
 	// A run is overdue and was not started: its driver is about to take it up itself, or it can't
 	// be driven now. Another may be due before that changes, so the loop looks again, at first
@@ -267,7 +267,7 @@ func (l *dispatcher) stop(cut context.CancelFunc) {
 // putBack records that the first attempts of a run, whose intents are durable, were never made,
 // so that the next start need not wonder. A run that has none may as well be told about.
 func (l *dispatcher) putBack(d *driver) {
-	entries := d.machine.Interrupt(time.Now(), true)
+	entries := d.machine.Interrupt(l.e.o.Now(), true)
 	if len(entries) == 0 {
 		l.take(d)
 		return

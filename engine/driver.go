@@ -104,7 +104,7 @@ func (d *driver) goesOn(dec Decision) bool {
 	switch {
 	case d.flying > 0 || dec.More:
 		return true
-	case dec.State == Waiting && time.Until(dec.Wake) <= HoldFor:
+	case dec.State == Waiting && d.e.until(dec.Wake) <= HoldFor:
 		return true
 	case dec.State.Final():
 		d.e.o.Observer.RunEnded(d.run, d.history)
@@ -123,7 +123,7 @@ func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
 	}
 	var timer <-chan time.Time
 	if !dec.Wake.IsZero() && ctx.Err() == nil {
-		t := time.NewTimer(time.Until(dec.Wake))
+		t := time.NewTimer(d.e.until(dec.Wake))
 		defer t.Stop()
 		timer = t.C
 	}
@@ -137,7 +137,7 @@ func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
 		return nil, nil
 	case <-timer:
 	case s := <-d.ears:
-		e, err := s.what(d.machine, time.Now())
+		e, err := s.what(d.machine, d.e.o.Now())
 		if err != nil {
 			s.reply <- err
 			return nil, nil
@@ -188,7 +188,7 @@ func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, lists map[s
 // next decides what comes after some entries that are to be recorded with it.
 func (d *driver) next(entries []Entry) (dec Decision, err error) {
 	defer recovered(&err)
-	dec = d.machine.Next(time.Now())
+	dec = d.machine.Next(d.e.o.Now())
 	dec.Record = append(entries, dec.Record...)
 	return dec, nil
 }
@@ -196,7 +196,7 @@ func (d *driver) next(entries []Entry) (dec Decision, err error) {
 // settle records how an attempt ended.
 func (d *driver) settle(s settled) (e Entry, err error) {
 	defer recovered(&err)
-	return d.machine.Settle(s.attempt, s.out, s.absent, s.err, time.Now())
+	return d.machine.Settle(s.attempt, s.out, s.absent, s.err, d.e.o.Now())
 }
 
 // recovered makes an error of a panic. Deciding calls functions of actions with values from
@@ -220,7 +220,7 @@ func (d *driver) load(ctx context.Context) ([]Entry, error) {
 		return nil, d.park(ctx, err)
 	}
 	d.machine, d.history = m, loaded.Entries
-	return m.Interrupt(time.Now(), false), nil
+	return m.Interrupt(d.e.o.Now(), false), nil
 }
 
 // park leaves the run to a person, as the journal has it.
@@ -258,7 +258,7 @@ func (d *driver) record(ctx, attempts context.Context, dec Decision, outcomes []
 
 // append tries once to make a decision's record durable.
 func (d *driver) append(ctx context.Context, dec Decision) error {
-	now := time.Now().UTC()
+	now := d.e.o.Now().UTC()
 	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,
 		Writes: append(d.refused, d.writes(dec)...)}
 	if dec.State == Waiting {
@@ -288,7 +288,7 @@ func (d *driver) writes(dec Decision) []Write {
 	for _, a := range dec.Invoke {
 		for _, touch := range a.Touches {
 			list = append(list, Write{Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: d.run.ID,
-				Path: a.Path, At: time.Now().UTC(), Touch: touch})
+				Path: a.Path, At: d.e.written(d.run), Touch: touch})
 		}
 	}
 	return list
@@ -299,7 +299,7 @@ func (d *driver) writes(dec Decision) []Write {
 func (d *driver) refuse(a Attempt) {
 	for _, touch := range a.Touches {
 		d.refused = append(d.refused, Write{Tenant: d.run.Tenant, Playbook: d.run.Playbook, Run: d.run.ID,
-			Path: a.Path, At: time.Now().UTC(), Touch: actions.Touch{Object: touch.Object}})
+			Path: a.Path, At: d.e.written(d.run), Touch: actions.Touch{Object: touch.Object}})
 	}
 }
 

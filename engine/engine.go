@@ -52,6 +52,9 @@ type Options struct {
 	Log      *slog.Logger // nil: discarded
 	Workers  int          // 0: DefaultWorkers
 	Ceiling  Ceiling      // zero: CeilingRuns within CeilingWithin
+	// Now is the wall clock: what is recorded, and when what waits has its turn. Nil: time.Now. It may
+	// be set, also back.
+	Now func() time.Time
 	// Dry makes every run a shadow run, whatever its playbook's mode.
 	Dry bool
 }
@@ -68,6 +71,7 @@ type Engine struct {
 	running atomic.Bool
 	doubt   atomic.Int32 // deliveries left for which objects are looked up first
 	keeping atomic.Int64 // runs with outcomes that the journal refuses
+	seen    atomic.Int64 // the latest time at which events were delivered, in nanoseconds since 1970
 
 	mu sync.Mutex
 	// compiled holds playbooks of earlier texts, for runs that started with them.
@@ -102,6 +106,9 @@ func New(o Options) *Engine {
 	if o.Observer == nil {
 		o.Observer = nobody{}
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	e := &Engine{
 		o: o, log: o.Log.With("component", "engine"),
 		workers: newWorkers(o.Workers), fresh: make(chan *driver, o.Workers),
@@ -131,6 +138,27 @@ func (e *Engine) Playbooks() *playbooks.Set { return e.index.Load().set }
 
 // Busy returns how many workers drive a run, and how many there are.
 func (e *Engine) Busy() (busy, workers int) { return e.workers.count(), e.workers.most }
+
+// until is how long it is until a time by the wall clock.
+func (e *Engine) until(t time.Time) time.Duration { return t.Sub(e.o.Now()) }
+
+// see notes when events were delivered.
+func (e *Engine) see(at time.Time) {
+	for last := e.seen.Load(); at.UnixNano() > last && !e.seen.CompareAndSwap(last, at.UnixNano()); last = e.seen.Load() {
+	}
+}
+
+// written is when a run makes a write: not before what it could have seen, also when the clock was set back since then.
+// Whether a new version of an object is our own doing is told by which came first.
+func (e *Engine) written(run Run) time.Time {
+	at := e.o.Now().UTC()
+	for _, seen := range []time.Time{run.Created, time.Unix(0, e.seen.Load()).UTC()} {
+		if seen.After(at) {
+			at = seen
+		}
+	}
+	return at
+}
 
 func (e *Engine) poke() {
 	select {

@@ -152,7 +152,7 @@ func (e *Engine) sayToJournal(ctx context.Context, run RunID, what func(*Machine
 	if err != nil {
 		return fmt.Errorf("run %s: %w", run, err)
 	}
-	entry, err := what(m, time.Now())
+	entry, err := what(m, e.o.Now())
 	if err != nil {
 		return err
 	}

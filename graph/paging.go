@@ -17,7 +17,7 @@ type page struct {
 // rows lists the rows of all pages, one page at a time: a page is asked for when the rows before
 // it were taken. The next link is followed as it came, and it alone decides about the end: pages
 // may be short or empty. After an error nothing follows.
-func (c *Client) rows(ctx context.Context, first call) iter.Seq2[json.RawMessage, error] {
+func (c *Client) rows(ctx context.Context, first call, onPage func()) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		seen, repeats := map[string]bool{}, 0
 		for q := first; ; q.n++ {
@@ -25,6 +25,9 @@ func (c *Client) rows(ctx context.Context, first call) iter.Seq2[json.RawMessage
 			if err := c.do(ctx, q, &p); err != nil {
 				yield(nil, err)
 				return
+			}
+			if onPage != nil {
+				onPage()
 			}
 			if p.Value == nil { // no rows is an empty list; taking anything else for the end would lose alerts
 				yield(nil, c.broken(q.op, "the answer is not a listing"))
@@ -138,5 +141,5 @@ func listing[T any](ctx context.Context, c *Client, op operation, id string, q Q
 	if err != nil {
 		return failed[T](err)
 	}
-	return objects(c, op, c.rows(ctx, first), key)
+	return objects(c, op, c.rows(ctx, first, q.OnPage), key)
 }

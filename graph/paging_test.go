@@ -25,7 +25,8 @@ func TestEveryReadAsksForUnknownEnumMembersOnEveryPage(t *testing.T) {
 	})
 	base = strings.Replace(srv.URL, "https", "HTTPS", 1)
 	var ids []string
-	for a, err := range c.Alerts(WithRequestID(t.Context(), "run-1"), Query{Filter: "severity eq 'high'", Top: 2}) {
+	pages := 0
+	for a, err := range c.Alerts(WithRequestID(t.Context(), "run-1"), Query{Filter: "severity eq 'high'", Top: 2, OnPage: func() { pages++ }}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,8 +36,8 @@ func TestEveryReadAsksForUnknownEnumMembersOnEveryPage(t *testing.T) {
 		t.Error(diff)
 	}
 	all := rec.list()
-	if len(all) != 2 {
-		t.Fatalf("%d requests", len(all))
+	if len(all) != 2 || pages != 2 {
+		t.Fatalf("%d requests and %d pages", len(all), pages)
 	}
 	if all[0].Query != "$filter=severity%20eq%20%27high%27&$top=2" || all[1].Query != "$skiptoken=x%2By&$filter=a%20b" {
 		t.Errorf("queries %q and %q", all[0].Query, all[1].Query)

@@ -16,6 +16,8 @@ type Query struct {
 	Skip    int    // rows to leave out
 	Expand  string // $expand; incidents know alerts
 	Select  string // $select; id is added when it is missing
+
+	OnPage func() // called for each page that arrived; nil: nobody wants to know
 }
 
 // check says what is wrong with a query.

@@ -50,6 +50,7 @@ const (
 	PollFailures
 	PollInterval
 	PollPasses
+	PollPages
 	PollObjects
 	PollOverlap
 	WebhookRequests
@@ -140,6 +141,7 @@ func Table() []Row {
 		PollFailures:    {"playbookd_poll_failures", Gauge, "polls", poll, "Polls that failed since the last that did not"},
 		PollInterval:    {"playbookd_poll_interval_seconds", Gauge, "seconds", poll, "How often the loaded playbooks want it polled"},
 		PollPasses:      {"playbookd_poll_passes_total", Counter, "passes", poll, "How often a window of changes was read from its first page to its last, sweeps included"},
+		PollPages:       {"playbookd_poll_pages_total", Counter, "pages", poll, "Pages of Graph's answers read in these passes, those of passes that broke off included"},
 		PollObjects:     {"playbookd_poll_objects_total", Counter, "objects", poll, "Objects read in these passes"},
 		PollOverlap:     {"playbookd_poll_overlap_seconds", Gauge, "seconds", poll, "How far a poll looks back behind its position; it widens when objects surface later"},
 

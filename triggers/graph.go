@@ -40,7 +40,7 @@ type listing[T any] struct {
 // List implements [Lister].
 func (l listing[T]) List(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		for v, err := range l.list(ctx, graph.Query{Filter: q.Filter, OrderBy: q.OrderBy, Top: q.Top, Expand: q.Expand}) {
+		for v, err := range l.list(ctx, graph.Query{Filter: q.Filter, OrderBy: q.OrderBy, Top: q.Top, Expand: q.Expand, OnPage: q.OnPage}) {
 			if err != nil {
 				yield(Object{}, err)
 				return

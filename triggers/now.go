@@ -8,6 +8,14 @@ import (
 	"github.com/playbookd/playbookd/engine"
 )
 
+// clockOr is the wall clock in use.
+func clockOr(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
+}
+
 // Poke makes a poller that waits for its time poll at once. One that polls is not disturbed, and
 // polls once more afterwards.
 func (p *Poller) Poke() {
@@ -23,7 +31,7 @@ func (s *Scheduler) Fire(ctx context.Context) error {
 	s.mu.Lock()
 	slots := s.slots
 	s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	for _, slot := range slots {
 		if _, err := s.sink.Deliver(ctx, engine.Batch{Events: slot.events(now.UTC().Truncate(time.Minute), now)}); err != nil {
 			return fmt.Errorf("fire %s: %w", slot.Source, err)

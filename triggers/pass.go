@@ -85,7 +85,7 @@ func (p *Poller) poll(ctx context.Context, s PollSettings, swept sweeps) error {
 // our future. It never starts before the floor, the beginning of the first look-back: what
 // happened earlier is nobody's wish, however far overlaps and sweeps reach.
 func (p *Poller) window(stored string, floor time.Time, s PollSettings) (start, position time.Time, err error) {
-	now := time.Now()
+	now := p.now()
 	if stored == "" {
 		return now.Add(-s.First), time.Time{}, nil
 	}
@@ -100,12 +100,12 @@ func (p *Poller) window(stored string, floor time.Time, s PollSettings) (start, 
 	if start.After(now) {
 		start = now
 	}
-	return above(floor, start.Add(-overlap), s), position, nil
+	return p.above(floor, start.Add(-overlap), s), position, nil
 }
 
 // above raises a start to the floor, unless our clock was ahead when the floor was made.
-func above(floor, start time.Time, s PollSettings) time.Time {
-	if first := time.Now().Add(-s.First); floor.After(first) {
+func (p *Poller) above(floor, start time.Time, s PollSettings) time.Time {
+	if first := p.now().Add(-s.First); floor.After(first) {
 		floor = first
 	}
 	if start.Before(floor) {
@@ -153,7 +153,7 @@ func (p *Poller) swept(ctx context.Context) (sweeps, error) {
 // sweep looks again much further back, now and then, for what surfaced later than the overlap
 // allows. It moves no position but its own, which is the time of the last complete one.
 func (p *Poller) sweep(ctx context.Context, s PollSettings, w sweeps) error {
-	now := time.Now()
+	now := p.now()
 	next := sweeps{last: now, floor: w.floor}
 	if w.stored == "" {
 		next.floor = p.began.Add(-s.First) // the first poll has just looked back as far as was asked for
@@ -162,10 +162,10 @@ func (p *Poller) sweep(ctx context.Context, s PollSettings, w sweeps) error {
 	if w.stored == "" {
 		return p.deliver(ctx, engine.Batch{Cursor: done})
 	}
-	if !w.last.After(now) && now.Sub(w.last) < s.SweepEvery || now.Before(p.sweepAfter) {
+	if !w.last.After(now) && now.Sub(w.last) < s.SweepEvery || time.Now().Before(p.sweepAfter) {
 		return nil
 	}
-	p.sweepAfter = now.Add(DefaultOverlap) // if it fails: not again with each poll
+	p.sweepAfter = time.Now().Add(DefaultOverlap) // if it fails: not again with each poll
 	at, err := p.journal.Position(ctx, p.Name())
 	if err != nil {
 		return fmt.Errorf("reading the position: %w", err)
@@ -175,7 +175,7 @@ func (p *Poller) sweep(ctx context.Context, s PollSettings, w sweeps) error {
 		return err
 	}
 	if back := position.Add(-s.SweepBack); !position.IsZero() && back.Before(start) {
-		start = above(w.floor, back, s)
+		start = p.above(w.floor, back, s)
 	}
 	total, err := p.read(ctx, s, start, position, func(time.Time) *engine.Cursor { return done })
 	if err != nil {
@@ -241,6 +241,13 @@ func (p *Poller) count(f found) {
 	p.state.Fresh += int64(f.fresh)
 }
 
+// page counts a page that arrived.
+func (p *Poller) page() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Pages++
+}
+
 // deliver hands over a batch, unless it is empty.
 func (p *Poller) deliver(ctx context.Context, b engine.Batch) error {
 	if len(b.Events) == 0 && b.Cursor == nil {
@@ -276,7 +283,7 @@ func (p *Poller) pass(ctx context.Context, s PollSettings, start, position, befo
 // query asks for everything updated since start. Newest first, because then a change during the
 // reading repeats rows more often than it skips them.
 func (p *Poller) query(s PollSettings, start time.Time) Query {
-	q := Query{Filter: "lastUpdateDateTime ge " + start.UTC().Format(literal), Top: pageOfAlerts}
+	q := Query{Filter: "lastUpdateDateTime ge " + start.UTC().Format(literal), Top: pageOfAlerts, OnPage: p.page}
 	if s.Filter != "" {
 		q.Filter += " and (" + s.Filter + ")"
 	}
@@ -302,7 +309,7 @@ func (p *Poller) list(ctx context.Context, s PollSettings, start, position, befo
 			return f, errors.Join(err, p.admit(ctx, &f, pending, position, before))
 		}
 		f.objects++
-		e := p.event(ctx, o, time.Now())
+		e := p.event(ctx, o, p.now())
 		if pending.ids[e.ID] {
 			continue
 		}
@@ -329,7 +336,7 @@ func (p *Poller) raise(ctx context.Context, f *found, updated, event string) {
 	if !ok || !t.After(f.highest) {
 		return
 	}
-	if t.After(time.Now().Add(MaxAhead)) {
+	if t.After(p.now().Add(MaxAhead)) {
 		p.log.WarnContext(ctx, "an object is dated far in the future; it does not move the position", "event", event)
 		return
 	}

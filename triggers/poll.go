@@ -43,6 +43,7 @@ type Query struct {
 	OrderBy string // "" or an OData order
 	Top     int
 	Expand  string // "" or a relation
+	OnPage  func() // called for each page that arrived
 }
 
 // Object is what a poll reads: an alert or an incident.
@@ -108,6 +109,7 @@ type PollOptions struct {
 	Journal  Journal
 	Log      *slog.Logger
 	Settings PollSettings
+	Now      func() time.Time // the wall clock; nil: time.Now
 }
 
 // PollState says how a poller fares, for the health page.
@@ -127,6 +129,7 @@ type PollState struct {
 	Polls       int64         `json:"polls,omitempty"`   // since the start
 	Failed      int64         `json:"failed,omitempty"`  // of these
 	Passes      int64         `json:"passes,omitempty"`  // over a window, sweeps included
+	Pages       int64         `json:"pages,omitempty"`   // read in these
 	Objects     int64         `json:"objects,omitempty"` // read in these
 	Fresh       int64         `json:"fresh,omitempty"`   // of these, new to the journal
 }
@@ -146,6 +149,7 @@ type Poller struct {
 	sink     Sink
 	journal  Journal
 	log      *slog.Logger
+	now      func() time.Time
 	changed  chan struct{} // of size one: settings were changed
 	poked    chan struct{} // of size one: somebody wants a poll now
 
@@ -182,6 +186,7 @@ func NewPoller(o PollOptions) (*Poller, error) {
 		tenant: o.Tenant, resource: o.Resource, kind: kind,
 		lister: o.Lister, sink: o.Sink, journal: o.Journal,
 		log:      o.Log.With("component", "triggers", "source", o.Tenant+"/poll/"+o.Resource),
+		now:      clockOr(o.Now),
 		changed:  make(chan struct{}, 1),
 		poked:    make(chan struct{}, 1),
 		settings: settings,
@@ -277,7 +282,7 @@ func (p *Poller) tick(ctx context.Context) time.Duration {
 	s := p.settings
 	p.state.LastAttempt = time.Now()
 	p.mu.Unlock()
-	p.began = time.Now()
+	p.began = p.now()
 	swept, err := p.swept(ctx)
 	if err == nil {
 		err = p.poll(ctx, s, swept)

@@ -57,6 +57,7 @@ type SchedulerOptions struct {
 	Sink      Sink
 	Positions Positions
 	Log       *slog.Logger
+	Now       func() time.Time // the wall clock; nil: time.Now
 }
 
 // Scheduler makes an event at each slot of the schedules of all playbooks.
@@ -70,6 +71,7 @@ type Scheduler struct {
 	sink      Sink
 	positions Positions
 	log       *slog.Logger
+	now       func() time.Time
 	changed   chan struct{} // of size one: slots were changed
 
 	fired, missed meter.Counter
@@ -92,6 +94,7 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	return &Scheduler{
 		sink: o.Sink, positions: o.Positions,
 		log:     o.Log.With("component", "triggers", "source", "schedule"),
+		now:     clockOr(o.Now),
 		changed: make(chan struct{}, 1),
 		state:   map[string]SlotState{},
 		owed:    map[string]time.Time{},
@@ -172,7 +175,7 @@ func (s *Scheduler) round(ctx context.Context) time.Duration {
 		if ctx.Err() != nil {
 			return 0
 		}
-		st, err := s.advance(ctx, slot, time.Now().Round(0))
+		st, err := s.advance(ctx, slot, s.now().Round(0))
 		if err != nil {
 			st.LastError = err.Error()
 			if ctx.Err() == nil {
@@ -180,7 +183,7 @@ func (s *Scheduler) round(ctx context.Context) time.Duration {
 			}
 			sleep = min(sleep, RetryDelay)
 		} else if !st.Next.IsZero() {
-			sleep = min(sleep, max(time.Until(st.Next), 0))
+			sleep = min(sleep, max(st.Next.Sub(s.now()), 0))
 		}
 		s.mu.Lock()
 		s.state[slot.Source] = st

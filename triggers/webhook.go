@@ -120,6 +120,7 @@ type WebhookOptions struct {
 	// Proxies are the networks of reverse proxies whose X-Forwarded-For is believed. Only the
 	// allow lists of hooks and the log depend on it.
 	Proxies []netip.Prefix
+	Now     func() time.Time // the wall clock; nil: time.Now
 }
 
 // Webhooks serves POST /webhooks/PATH. It answers 202 once the events are durable, and never
@@ -140,6 +141,7 @@ type Webhooks struct {
 	sink    Sink
 	resolve func(name string) (secret.Value, error)
 	log     *slog.Logger
+	now     func() time.Time
 	proxies []netip.Prefix
 	quiet   *bucket // of log lines about refused requests
 	counts  *meter.By[hookStatus, meter.Counter]
@@ -167,7 +169,7 @@ func NewWebhooks(o WebhookOptions) (*Webhooks, error) {
 	return &Webhooks{
 		sink: o.Sink, resolve: o.Resolve, proxies: o.Proxies,
 		log:   o.Log.With("component", "triggers", "source", "webhook"),
-		quiet: newBucket(1, 20), counts: newHookCounts(),
+		quiet: newBucket(1, 20), counts: newHookCounts(), now: clockOr(o.Now),
 		hooks: map[string]*hook{},
 	}, nil
 }
@@ -250,8 +252,8 @@ func (w *Webhooks) receive(rw http.ResponseWriter, r *http.Request, h *hook) (An
 		return Answer{}, &refusal{status: http.StatusTooManyRequests, message: "too many requests at once", after: 1, why: "concurrency"}
 	}
 	defer h.places.leave()
-	now := time.Now()
-	no := w.withKeys(r.Context(), h, now, func(keys [][]byte) *refusal { return checkHead(h, r, keys, now) })
+	now, wall := time.Now(), w.now()
+	no := w.withKeys(r.Context(), h, now, func(keys [][]byte) *refusal { return checkHead(h, r, keys, wall) })
 	if no != nil {
 		return Answer{}, no
 	}
@@ -274,7 +276,7 @@ func (w *Webhooks) receive(rw http.ResponseWriter, r *http.Request, h *hook) (An
 	if no != nil {
 		return Answer{}, no
 	}
-	return w.deliver(r.Context(), h.events(items, delivery, now))
+	return w.deliver(r.Context(), h.events(items, delivery, wall))
 }
 
 // deliver admits the events of one request together.

@@ -42,11 +42,11 @@ func (d *Daemon) healthChecks() []server.Check {
 func (d *Daemon) readyChecks() []server.Check {
 	checks := []server.Check{
 		{Name: "journal writes", Func: d.checkWrites},
-		{Name: "clock", Func: func(context.Context) error { return d.clock.check(time.Now()) }},
+		{Name: "clock", Func: func(context.Context) error { return d.clock.check(d.o.Now()) }},
 		{Name: "playbooks", Func: func(context.Context) error { return d.checkPlaybooks() }},
 		{Name: "secrets", Func: func(context.Context) error { return d.checkSecrets() }},
 		{Name: "parked runs", Func: d.checkParked},
-		{Name: "schedules", Func: func(context.Context) error { return d.checkSchedules(time.Now()) }},
+		{Name: "schedules", Func: func(context.Context) error { return d.checkSchedules(d.o.Now()) }},
 	}
 	checks = append(checks, d.safeguardChecks()...)
 	for _, t := range d.c.Tenants {
@@ -83,7 +83,7 @@ func (d *Daemon) checkEngine(ctx context.Context) error {
 		return nil
 	}
 	busy, workers := d.engine.Busy()
-	now := time.Now()
+	now := d.o.Now()
 	ready, err := d.db.Ready(ctx, now, busy+1)
 	if err != nil {
 		return err

@@ -72,7 +72,7 @@ func (d *Daemon) beat(ctx context.Context) error {
 		return err
 	}
 	last, _ := time.Parse(time.RFC3339Nano, from) // what is no time is no time of the past either
-	next := d.clock.next(last, time.Now())
+	next := d.clock.next(last, d.o.Now())
 	d.clock.note(next.Round(0))
 	_, err = d.db.Admit(ctx, engine.Admission{Cursor: &engine.Cursor{
 		Source: clockSource, From: from, Position: next.UTC().Format(time.RFC3339Nano),

@@ -64,6 +64,8 @@ type Options struct {
 	// and those of actions. It may count, delay, break or answer them itself. Nil next means that
 	// nothing but the default is there.
 	Transport func(next http.RoundTripper) http.RoundTripper
+	// Now is the wall clock; nil: time.Now. How long something takes is measured without it.
+	Now func() time.Time
 	// Actions are there beside those that are built in.
 	Actions []actions.Action
 	// Journal, if set, is laid around the journal that the engine and the sources use.
@@ -111,6 +113,9 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	d = &Daemon{o: o, c: o.Config, counts: newCounts(), clients: map[string]*graph.Client{}, pollers: map[string]*triggers.Poller{}, needs: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
@@ -139,7 +144,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers,
+		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers, Now: o.Now,
 		Ceiling: engine.Ceiling{Runs: o.Config.CeilingRuns, Within: o.Config.CeilingWithin},
 	})
 	if err = d.newSources(); err != nil {
@@ -293,7 +298,7 @@ func (d *Daemon) tryBeat(ctx context.Context) {
 
 // Prune deletes what is older than the retention. The daemon does it by itself every hour.
 func (d *Daemon) Prune(ctx context.Context) {
-	before := time.Now().Add(-d.c.Retention)
+	before := d.o.Now().Add(-d.c.Retention)
 	for ctx.Err() == nil {
 		pruned, err := d.db.Prune(ctx, before, PruneBatch)
 		if err != nil {

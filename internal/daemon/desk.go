@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/internal/secret"
@@ -110,7 +109,7 @@ func (k desk) Start(ctx context.Context, name, by string, event, inputs json.Raw
 	if !slices.ContainsFunc(p.Triggers, func(t playbooks.Trigger) bool { return t.Manual != nil }) {
 		return "", server.Refuse("playbook %s has no manual trigger", name)
 	}
-	ev, err := triggers.Manual(triggers.ManualRun{Playbook: p, Tenant: k.d.c.Tenants[0].Name, Event: event, Inputs: inputs, By: by}, time.Now())
+	ev, err := triggers.Manual(triggers.ManualRun{Playbook: p, Tenant: k.d.c.Tenants[0].Name, Event: event, Inputs: inputs, By: by}, k.d.o.Now())
 	if err != nil {
 		return "", server.Refuse("%v", err)
 	}

@@ -50,7 +50,7 @@ func (d *Daemon) load() error {
 // they were not. It returns an error if nothing of the new state could be used.
 func (d *Daemon) Reload() error {
 	digest := d.digest()
-	set, lists, findings := Read(d.registry, d.c.Playbooks, d.c.Lists, time.Now())
+	set, lists, findings := Read(d.registry, d.c.Playbooks, d.c.Lists, d.o.Now())
 	old := d.engine.Playbooks()
 	set = keepWorking(set, old, findings)
 	d.mu.Lock()

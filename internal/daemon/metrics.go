@@ -183,6 +183,7 @@ func (d *Daemon) readSources(r *server.Readings) {
 		r.Value(server.PollFailures, float64(s.Failures), s.Tenant, s.Resource)
 		r.Value(server.PollInterval, s.Every.Seconds(), s.Tenant, s.Resource)
 		r.Value(server.PollPasses, float64(s.Passes), s.Tenant, s.Resource)
+		r.Value(server.PollPages, float64(s.Pages), s.Tenant, s.Resource)
 		r.Value(server.PollObjects, float64(s.Objects), s.Tenant, s.Resource)
 		r.Value(server.PollOverlap, s.Overlap.Seconds(), s.Tenant, s.Resource)
 	}
@@ -194,7 +195,7 @@ func (d *Daemon) readSources(r *server.Readings) {
 	r.Value(server.Slots, missed, "missed")
 	n := map[string]int{"ok": 0, "held": 0, "failing": 0}
 	for _, s := range d.schedule.State() {
-		n[stateOf(s, time.Now())]++
+		n[stateOf(s, d.o.Now())]++
 	}
 	for state, count := range n {
 		r.Value(server.Schedules, float64(count), state)

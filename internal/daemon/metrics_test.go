@@ -128,8 +128,11 @@ func TestMetricsAgreeWithTheJournalAndTheSimulator(t *testing.T) {
 		}
 	}
 	runs := len(s.runs(""))
-	requests := 0
+	requests, pages := 0, 0
 	for _, r := range s.sim.Requests() {
+		if strings.Contains(r.Query, "lastUpdateDateTime") && r.Status == 200 {
+			pages++
+		}
 		if strings.Contains(r.Path, "/security/") {
 			requests++
 		}
@@ -152,6 +155,7 @@ func TestMetricsAgreeWithTheJournalAndTheSimulator(t *testing.T) {
 		{`playbookd_run_delay_seconds_count`, float64(runs)},
 		{`playbookd_run_duration_seconds_count.*`, float64(runs)},
 		{`playbookd_runs{state="succeeded"}`, float64(runs - 1)},
+		{`playbookd_poll_pages_total.*`, float64(pages)},
 		{`playbookd_graph_requests_total.*`, float64(requests)},
 		{`playbookd_graph_requests_total{answer="4xx".*`, 1},
 		{`playbookd_graph_requests_total{answer="5xx".*`, 1},

@@ -30,7 +30,7 @@ func (d *Daemon) safeguard(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			d.backUp(ctx, time.Now())
+			d.backUp(ctx, d.o.Now())
 			look.Reset(BackupLook)
 		}
 	}

@@ -15,11 +15,11 @@ import (
 // playbook needs stay idle), the scheduler, the webhooks.
 func (d *Daemon) newSources() error {
 	var err error
-	d.schedule, err = triggers.NewScheduler(triggers.SchedulerOptions{Sink: d.engine, Positions: d.journal, Log: d.root})
+	d.schedule, err = triggers.NewScheduler(triggers.SchedulerOptions{Sink: d.engine, Positions: d.journal, Log: d.root, Now: d.o.Now})
 	if err != nil {
 		return err
 	}
-	d.webhooks, err = triggers.NewWebhooks(triggers.WebhookOptions{Sink: d.engine, Resolve: d.secrets.Resolve, Log: d.root, Proxies: d.c.Proxies})
+	d.webhooks, err = triggers.NewWebhooks(triggers.WebhookOptions{Sink: d.engine, Resolve: d.secrets.Resolve, Log: d.root, Proxies: d.c.Proxies, Now: d.o.Now})
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (d *Daemon) newSources() error {
 				return err
 			}
 			p, err := triggers.NewPoller(triggers.PollOptions{
-				Tenant: t.Name, Resource: resource, Lister: lister, Sink: d.engine, Journal: d.journal, Log: d.root,
+				Tenant: t.Name, Resource: resource, Lister: lister, Sink: d.engine, Journal: d.journal, Log: d.root, Now: d.o.Now,
 				Settings: triggers.PollSettings{Every: time.Minute, First: t.First, Overlap: t.Overlap, SweepEvery: t.SweepEvery, SweepBack: t.SweepBack},
 			})
 			if err != nil {

@@ -4,7 +4,7 @@
 //
 // All that happens to it comes from one number, the seed: which alerts arrive and how late, what
 // people change meanwhile, which request meets which fault, when Graph is gone, when the daemon is
-// stopped, crashes or reads edited playbooks, and when the service's clock is set. At the end the
+// stopped, crashes or reads edited playbooks, and when the service's clock or its own is set, ahead or back. At the end the
 // weather is fair for a while, and then nothing may be lost, done twice, undecided or stuck: as
 // internal/invariant tells from journal and logs, and as a user tells by looking at the alerts.
 //

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -21,8 +22,9 @@ import (
 
 // people work in the portal beside us.
 type people struct {
-	judged   map[string]bool // alerts and incidents whose status they have set
-	reopened map[string]bool // that they want to have looked at again
+	judged   map[string]bool   // alerts and incidents whose status they have set
+	reopened map[string]bool   // that they want to have looked at again
+	answered map[string]string // what was to be written on an object after their answer
 }
 
 // meddle changes something that somebody finds in the portal.
@@ -98,6 +100,36 @@ func (w *world) decide() {
 			w.t.Errorf("seed %d: resolve of run %s (%s): %v", w.seed, run.ID, run.Message, err)
 		}
 		w.weather.count("steps settled by people", 1)
+	}
+}
+
+// answer says yes or no to some of what people are asked, and leaves the rest to silence.
+func (w *world) answer(rng *rand.Rand) {
+	w.t.Helper()
+	ctx := context.Background()
+	runs, _, err := w.d.Store().Asking(ctx, store.MaxLimit)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, run := range runs {
+		if rng.IntN(3) > 0 {
+			continue
+		}
+		open, err := w.d.Engine().Questions(ctx, run.ID)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, q := range open {
+			w.apart()
+			say := engine.AnsweredData{By: "anna@contoso.example", Roles: []string{"shift"}, Digest: q.Asked.Digest, Approve: rng.IntN(2) == 0}
+			switch err := w.d.Engine().Answer(ctx, run.ID, q.Asked.ID, say); {
+			case err == nil:
+				w.people.answered[run.Object] = fmt.Sprintf("Follow-up: somebody looks after it: %t", say.Approve)
+				w.weather.count("questions answered by people", 1)
+			case !errors.Is(err, engine.ErrMayNot) && !errors.Is(err, engine.ErrNotFound): // it may just have lapsed
+				w.t.Errorf("seed %d: answer to run %s: %v", w.seed, run.ID, err)
+			}
+		}
 	}
 }
 

@@ -53,7 +53,9 @@ func newPlan(w *world, days int) *plan {
 	p.often(30, w.meddle)
 	p.often(12, w.push)
 	p.often(4, func(*rand.Rand) { w.decide() })
+	p.often(20, w.answer)
 	p.often(3, w.turnClock)
+	p.often(2, w.turnOwnClock)
 	p.often(1, w.edit)
 	p.often(0.7, func(*rand.Rand) { w.stop(); w.weather.count("restarts in order", 1); w.start() })
 	p.often(0.7, func(*rand.Rand) { w.crash(); w.weather.count("crashes", 1); w.start() })
@@ -110,6 +112,19 @@ func (w *world) turnClock(rng *rand.Rand) {
 	unit := []time.Duration{time.Second, time.Minute, 10 * time.Minute, time.Hour}[rng.IntN(4)]
 	w.sim.SetClock(time.Duration(rng.IntN(9)-4) * unit)
 	w.weather.count("steps of the service's clock", 1)
+}
+
+// turnOwnClock sets the daemon's own clock, ahead or back, or sets it right again.
+func (w *world) turnOwnClock(rng *rand.Rand) {
+	wrong := time.Duration(rng.IntN(9)-4) * []time.Duration{time.Second, time.Minute, 10 * time.Minute, time.Hour}[rng.IntN(4)]
+	if w.skew.Load() != 0 {
+		wrong = 0
+	}
+	if by := wrong - time.Duration(w.skew.Swap(int64(wrong))); by < 0 {
+		w.weather.count("steps back of the daemon's own clock", 1)
+	} else if by > 0 {
+		w.weather.count("steps ahead of the daemon's own clock", 1)
+	}
 }
 
 // edit changes the text of a playbook, and now and then breaks it for a while.

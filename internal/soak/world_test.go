@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,7 @@ type world struct {
 	sim     *simulator.Server
 	pager   *invariant.Receiver
 	weather *weather
+	skew    atomic.Int64 // of the daemon's own clock, in nanoseconds
 
 	d    *daemon.Daemon
 	life *life
@@ -67,7 +69,7 @@ type world struct {
 func newWorld(t *testing.T, seed uint64, workers int, o simulator.Options) *world {
 	t.Helper()
 	w := &world{t: t, seed: seed, born: time.Now(), dir: t.TempDir(), pager: &invariant.Receiver{}, weather: newWeather(seed), log: io.Discard,
-		people: people{judged: map[string]bool{}, reopened: map[string]bool{}}, service: service{found: map[string]string{}}}
+		people: people{judged: map[string]bool{}, reopened: map[string]bool{}, answered: map[string]string{}}, service: service{found: map[string]string{}}}
 	if name := os.Getenv("PLAYBOOKD_SOAK_LOG"); name != "" {
 		f, err := os.Create(name)
 		if err != nil {
@@ -104,6 +106,9 @@ func (w *world) write(name, text string) {
 	}
 }
 
+// now is the daemon's own clock: whoever sets it sets what every process on the machine sees.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skew.Load())).Round(0) }
+
 // dated fills in a date half a minute ahead on the service's clock.
 func (w *world) dated(retryAfter string) string {
 	if retryAfter != dated {
@@ -131,7 +136,7 @@ func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.life, w.end, w.over = &life{w: w}, cancel, make(chan error, 1)
 	d, err := daemon.New(ctx, daemon.Options{
-		Config: c, NoListen: true, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Config: c, NoListen: true, Now: w.now, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 		Transport: func(http.RoundTripper) http.RoundTripper { return w.life },
 	})
 	if err != nil {
