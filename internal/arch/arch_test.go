@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/invariant": {"engine", "engine/memory", "store", "triggers", "playbooks", "playbooks/expression", "actions", "actions/builtin", "graph/simulator"},
 	"internal/demo":      {"*"},
 	"internal/sandbox":   {"*"},
+	"internal/testsite":  {"graph/simulator", "internal/sandbox"},
 	"internal/bench":     {"*"},
 	"internal/config":    {"internal/diag", "internal/document", "internal/secret", "graph"},
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph/simulator"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -126,7 +127,7 @@ func shapes(secret string) []string {
 
 func TestSecretsTurnUpNowhereAndAlertTextForgesNoLine(t *testing.T) {
 	const title = "evil\ntime=2026-01-01 level=ERROR msg=forged \x1b[31m\u202ered"
-	var log *lines
+	var log *testsite.Lines
 	tell := &tattle{tokens: map[string]bool{}, told: map[string]int{}}
 	pages, effects := map[string]string{}, ""
 	inBubble(t, map[string]string{

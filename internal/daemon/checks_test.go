@@ -24,6 +24,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/server"
 	"github.com/playbookd/playbookd/store"
 )
@@ -34,7 +35,7 @@ type bubbled struct {
 	dir string
 	sim *simulator.Server
 	d   *daemon.Daemon
-	log lines
+	log testsite.Lines
 	// answer, if set, may answer a request instead of the simulator: nil, nil leaves it alone.
 	answer atomic.Pointer[func(*http.Request) (*http.Response, error)]
 	blind  atomic.Bool // the engine sees no ready runs

@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -10,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -23,38 +20,18 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
-	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/store"
 	"github.com/playbookd/playbookd/triggers"
 )
 
 // site is a simulator with a daemon's directory beside it.
 type site struct {
+	*testsite.Site
 	t    *testing.T
-	sim  *simulator.Server
-	dir  string
-	file string
-	log  *lines
+	log  *testsite.Lines
 	d    *daemon.Daemon
 	stop func()
-}
-
-// lines collects a log.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 func newSite(t *testing.T, o simulator.Options) *site {
@@ -62,69 +39,19 @@ func newSite(t *testing.T, o simulator.Options) *site {
 	if o.Alerts == 0 && len(o.Documents.Alerts) == 0 {
 		o.Seed, o.Alerts = 1, 20
 	}
-	sim, err := simulator.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	s := &site{t: t, sim: sim, dir: t.TempDir(), log: &lines{}}
-	s.file, err = sandbox.Write(s.dir, sandbox.Site{URL: l.URL, CA: l.CA, Hasty: true,
-		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.edit("playbookd.yaml", "127.0.0.1:8484", freeAddr(t))
-	return s
-}
-
-func freeAddr(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func (s *site) edit(name, old, with string) {
-	s.t.Helper()
-	path := filepath.Join(s.dir, name)
-	text, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(text), old) {
-		s.t.Fatalf("%s does not hold %q (%v)", name, old, err)
-	}
-	s.write(name, strings.Replace(string(text), old, with, 1))
-}
-
-func (s *site) write(name, text string) {
-	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
+	return &site{t: t, Site: testsite.New(t, testsite.Options{Options: o, Hasty: true, Listen: testsite.FreeAddr(t)}), log: &testsite.Lines{}}
 }
 
 // only replaces all playbooks by one.
 func (s *site) only(text string) {
 	s.t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.dir, "playbooks", "*.yaml"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for _, f := range files {
-		if err := os.Remove(f); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	s.write("playbooks/only.yaml", text)
+	s.Use()
+	s.Write("playbooks/only.yaml", text)
 }
 
 func (s *site) start() {
 	s.t.Helper()
-	c, findings := config.Load(s.file)
+	c, findings := config.Load(s.File)
 	if err := findings.Err(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -155,7 +82,7 @@ func (s *site) start() {
 // fails is the error of a daemon that can't be made.
 func (s *site) fails() error {
 	s.t.Helper()
-	c, findings := config.Load(s.file)
+	c, findings := config.Load(s.File)
 	if err := findings.Err(); err != nil {
 		return err
 	}
@@ -206,8 +133,8 @@ func TestAWebhookTakesAsMuchAsTheConfigurationSays(t *testing.T) {
 	s := newSite(t, simulator.Options{})
 	s.only(strings.Replace(hook, "hmac:", "apiKey:", 1))
 	const key = "an-example-key-of-32-characters!"
-	s.write("edr.key", key)
-	s.edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}\nwebhooks: {edr: {rate: 1, burst: 3}}")
+	s.Write("edr.key", key)
+	s.Edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}\nwebhooks: {edr: {rate: 1, burst: 3}}")
 	s.start()
 	s.eventually("the daemon listens", func() bool { code, _ := s.get("/healthz"); return code == 200 })
 	taken := 0
@@ -237,8 +164,8 @@ func TestAWebhookIsTakenOnceAndForgedOrOversizedOnesAreNot(t *testing.T) {
 	s := newSite(t, simulator.Options{})
 	s.only(hook)
 	const key = "an-example-key-of-32-characters!"
-	s.write("edr.key", key+"\n")
-	s.edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}")
+	s.Write("edr.key", key+"\n")
+	s.Edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}")
 	s.start()
 	s.eventually("the daemon listens", func() bool { code, _ := s.get("/healthz"); return code == 200 })
 
@@ -306,7 +233,7 @@ func TestGraphThatCannotBeReachedIsSaidAndRecoveredFrom(t *testing.T) {
 func TestAWrongSecretIsExplained(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator.Options{})
-	s.write("client-secret.txt", "not-the-secret-of-this-tenant")
+	s.Write("client-secret.txt", "not-the-secret-of-this-tenant")
 	s.start()
 	s.eventually("readiness explains the refusal", func() bool {
 		s.d.PollNow()
@@ -317,7 +244,7 @@ func TestAWrongSecretIsExplained(t *testing.T) {
 		t.Error("the log holds the secret")
 	}
 	// A mended secret needs no restart.
-	s.write("client-secret.txt", simulator.DefaultSecret)
+	s.Write("client-secret.txt", simulator.DefaultSecret)
 	s.eventually("polling works with the right secret", func() bool {
 		s.d.PollNow()
 		code, _ := s.get("/readyz")
@@ -337,7 +264,7 @@ func TestAMissingPermissionIsNamed(t *testing.T) {
 		}
 		return false
 	})
-	if n := len(s.sim.Effects()); n != 0 {
+	if n := len(s.Sim.Effects()); n != 0 {
 		t.Errorf("%d changes were made without the permission", n)
 	}
 }
@@ -356,8 +283,8 @@ func TestAPlaybookThatFailsToLoadNeverReplacesOneThatWorks(t *testing.T) {
 		return p.Digest
 	}
 	first := digest()
-	s.write("playbooks/only.yaml", strings.Replace(good, "action", "acton", 1))
-	s.write("playbooks/other.yaml", strings.Replace(good, "noted", "other", 1))
+	s.Write("playbooks/only.yaml", strings.Replace(good, "action", "acton", 1))
+	s.Write("playbooks/other.yaml", strings.Replace(good, "noted", "other", 1))
 	if err := s.d.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +298,7 @@ func TestAPlaybookThatFailsToLoadNeverReplacesOneThatWorks(t *testing.T) {
 		code, body := s.get("/readyz")
 		return code == 503 && strings.Contains(body, "only.yaml")
 	})
-	s.write("playbooks/only.yaml", strings.Replace(good, "first", "second", 1))
+	s.Write("playbooks/only.yaml", strings.Replace(good, "first", "second", 1))
 	if err := s.d.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +312,7 @@ func TestStoppingInTheMiddleOfWorkLeavesNothingInDoubt(t *testing.T) {
 	s := newSite(t, simulator.Options{Seed: 4, Alerts: 60, Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/**", Times: -1, Delay: 300 * time.Millisecond, When: simulator.After}}})
 	s.start()
-	s.eventually("some work is under way", func() bool { return len(s.sim.Effects()) > 0 })
+	s.eventually("some work is under way", func() bool { return len(s.Sim.Effects()) > 0 })
 	s.stop()
 	r, err := store.OpenReader(t.Context(), s.d.Database())
 	if err != nil {

@@ -82,10 +82,10 @@ func TestMetricsAgreeWithTheJournalAndTheSimulator(t *testing.T) {
 	s := newSite(t, simulator.Options{Seed: 3, Alerts: 40, Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/**", Times: 1, Status: 503}, {Method: "PATCH", Path: "/security/**", Times: 1, Status: 400},
 	}})
-	s.write("playbooks/pushed.yaml", hook)
-	s.write("playbooks/shadows.yaml", shadows)
-	s.write("edr.key", edrKey+"\n")
-	s.edit("playbookd.yaml", "data: data", withKey)
+	s.Write("playbooks/pushed.yaml", hook)
+	s.Write("playbooks/shadows.yaml", shadows)
+	s.Write("edr.key", edrKey+"\n")
+	s.Edit("playbookd.yaml", "data: data", withKey)
 	s.start()
 	s.eventually("the daemon listens", func() bool { code, _ := s.get("/healthz"); return code == 200 })
 	pushed := `[{"id":"a1","title":"Ransomware on canary-host","severity":"high","status":"new"},{"id":"a2","title":"x"}]`
@@ -129,7 +129,7 @@ func TestMetricsAgreeWithTheJournalAndTheSimulator(t *testing.T) {
 	}
 	runs := len(s.runs(""))
 	requests, pages := 0, 0
-	for _, r := range s.sim.Requests() {
+	for _, r := range s.Sim.Requests() {
 		if strings.Contains(r.Query, "lastUpdateDateTime") && r.Status == 200 {
 			pages++
 		}
@@ -219,7 +219,7 @@ func TestMetricsAreServedWhereTheConfigurationSays(t *testing.T) {
 		sameListener bool
 	}{{"", 200, 200, true}, {"metrics: none\n", 404, 404, true}, {"metrics: 127.0.0.1:0\n", 404, 200, false}} {
 		s := newSite(t, simulator.Options{})
-		s.edit("playbookd.yaml", "data: data", c.says+"data: data")
+		s.Edit("playbookd.yaml", "data: data", c.says+"data: data")
 		s.start()
 		s.eventually("the daemon listens", func() bool { code, _ := s.get("/healthz"); return code == 200 })
 		if code, _ := s.get("/metrics"); code != c.main {
@@ -235,7 +235,7 @@ func TestMetricsAreServedWhereTheConfigurationSays(t *testing.T) {
 		}
 	}
 	s := newSite(t, simulator.Options{})
-	s.edit("playbookd.yaml", "data: data", "metrics: 0.0.0.0:9464\ndata: data")
+	s.Edit("playbookd.yaml", "data: data", "metrics: 0.0.0.0:9464\ndata: data")
 	if err := s.fails(); err == nil || !strings.Contains(err.Error(), "metrics") || !strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("an address that others reach: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/testsite"
 )
 
 // wire carries connections to a simulator, and can be cut.
@@ -27,7 +28,7 @@ type wire struct {
 
 func newWire(t *testing.T, url string) *wire {
 	t.Helper()
-	w := &wire{t: t, addr: freeAddr(t), to: strings.TrimPrefix(url, "https://")}
+	w := &wire{t: t, addr: testsite.FreeAddr(t), to: strings.TrimPrefix(url, "https://")}
 	t.Cleanup(w.cut)
 	return w
 }
@@ -77,7 +78,7 @@ func (w *wire) cut() {
 // url is where the simulator of a site listens.
 func (s *site) url() string {
 	s.t.Helper()
-	c, findings := config.Load(s.file)
+	c, findings := config.Load(s.File)
 	if err := findings.Err(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -89,8 +90,8 @@ func TestADaemonStartsWithoutANetworkAndWorksWhenThereIsOne(t *testing.T) {
 	s := newSite(t, simulator.Options{})
 	url := s.url()
 	w := newWire(t, url)
-	s.edit("playbookd.yaml", "graph: "+url, "graph: https://"+w.addr)
-	s.edit("playbookd.yaml", "authority: "+url, "authority: https://"+w.addr)
+	s.Edit("playbookd.yaml", "graph: "+url, "graph: https://"+w.addr)
+	s.Edit("playbookd.yaml", "authority: "+url, "authority: https://"+w.addr)
 	s.start()
 	s.eventually("readiness says that nothing can be reached", func() bool {
 		s.d.PollNow()
@@ -147,7 +148,7 @@ func TestOnlyWhatPlaybooksNeedIsPolledAlsoAfterAReload(t *testing.T) {
 	s := newSite(t, simulator.Options{})
 	asked := func(path string) int {
 		n := 0
-		for _, r := range s.sim.Requests() {
+		for _, r := range s.Sim.Requests() {
 			if strings.Contains(r.Path, path) {
 				n++
 			}
@@ -156,7 +157,7 @@ func TestOnlyWhatPlaybooksNeedIsPolledAlsoAfterAReload(t *testing.T) {
 	}
 	use := func(text string) {
 		t.Helper()
-		s.write("playbooks/only.yaml", text)
+		s.Write("playbooks/only.yaml", text)
 		if err := s.d.Reload(); err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +197,7 @@ func TestOnlyWhatPlaybooksNeedIsPolledAlsoAfterAReload(t *testing.T) {
 func TestABrokenPlaybookAtTheStartIsNamedAndTheOthersWork(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator.Options{})
-	s.write("playbooks/broken.yaml", "name: broken\nsteps: [{action: nothing}]\n")
+	s.Write("playbooks/broken.yaml", "name: broken\nsteps: [{action: nothing}]\n")
 	s.start()
 	s.eventually("the good ones work", func() bool {
 		runs := s.runs("resolve-known-false-positives")
@@ -214,7 +215,7 @@ func TestASecretThatCannotBeReadIsNamedWhileTheRestWorks(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator.Options{})
 	s.only(hook)
-	s.edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}")
+	s.Edit("playbookd.yaml", "data: data", "data: data\nsecrets: {edr_key: {file: edr.key}}")
 	s.start()
 	s.eventually("readiness names the secret and its place", func() bool {
 		code, body := s.get("/readyz")
@@ -223,9 +224,9 @@ func TestASecretThatCannotBeReadIsNamedWhileTheRestWorks(t *testing.T) {
 	if !strings.Contains(s.log.String(), "edr_key") {
 		t.Error("the log does not name it")
 	}
-	s.write("edr.key", "\n")
+	s.Write("edr.key", "\n")
 	s.eventually("readiness says that it is empty", func() bool { _, body := s.get("/readyz"); return strings.Contains(body, "empty") })
-	s.write("edr.key", "an-example-key-of-32-characters!\n")
+	s.Write("edr.key", "an-example-key-of-32-characters!\n")
 	s.eventually("all is well without a restart", func() bool { code, _ := s.get("/readyz"); return code == 200 })
 }
 
@@ -234,7 +235,7 @@ func TestAnAddressThatIsTakenEndsTheDaemonWithTheReason(t *testing.T) {
 	first, second := newSite(t, simulator.Options{}), newSite(t, simulator.Options{})
 	first.start()
 	first.eventually("the first listens", func() bool { code, _ := first.get("/healthz"); return code == 200 })
-	c, findings := config.Load(second.file)
+	c, findings := config.Load(second.File)
 	if err := findings.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -269,14 +270,14 @@ func TestSettledMeansThatNothingIsLeftToDo(t *testing.T) {
 	}
 	// What comes then has to be done first.
 	now := time.Now().UTC().Format(time.RFC3339Nano)
-	if err := s.sim.Add(simulator.Document{"createdDateTime": now, "lastUpdateDateTime": now, "@odata.type": "#microsoft.graph.security.alert", "id": "late", "title": "Port scan",
+	if err := s.Sim.Add(simulator.Document{"createdDateTime": now, "lastUpdateDateTime": now, "@odata.type": "#microsoft.graph.security.alert", "id": "late", "title": "Port scan",
 		"severity": "low", "status": "new", "evidence": []any{map[string]any{
 			"@odata.type": "#microsoft.graph.security.ipEvidence", "ipAddress": "10.9.1.1"}}}); err != nil {
 		t.Fatal(err)
 	}
 	settled = s.d.Settling()
 	s.eventually("the late work is done too", func() bool { done, err := settled(t.Context()); return done && err == nil })
-	if status := s.sim.Alert("late")["status"]; status != "resolved" {
+	if status := s.Sim.Alert("late")["status"]; status != "resolved" {
 		t.Errorf("settled while the late alert was %v", status)
 	}
 }

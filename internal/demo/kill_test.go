@@ -19,6 +19,7 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -75,27 +76,14 @@ func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 
-	dir := t.TempDir()
 	// Slow answers spread the work over time, so that kills meet every stage of it; some answers
 	// are lost on top.
-	sim, err := simulator.New(simulator.Options{Seed: 3, Alerts: 400, Faults: []simulator.Fault{
+	site := testsite.New(t, testsite.Options{Hasty: true, Options: simulator.Options{Seed: 3, Alerts: 400, Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/**", Times: -1, Delay: 150 * time.Millisecond, When: simulator.After},
 		{Method: "POST", Path: "/security/**", Times: -1, Delay: 150 * time.Millisecond, When: simulator.After},
 		{Method: "POST", Path: "/security/**", Every: 9, Times: 5, Drop: true, When: simulator.After},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	file, err := sandbox.Write(dir, sandbox.Site{URL: l.URL, CA: l.CA, Hasty: true,
-		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}})
+	dir, file, sim := site.Dir, site.File, site.Sim
 	killed := 0
 	for killed < kills {
 		if settled := life(t, file, time.Duration(rng.IntN(400))*time.Millisecond); settled {

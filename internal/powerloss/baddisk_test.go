@@ -185,7 +185,7 @@ func TestAFullDiskIsSurvivedWithoutARestart(t *testing.T) {
 	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
 		t.Errorf("a sender is told %d, Retry-After %q; want to be asked to come back", status, header.Get("Retry-After"))
 	}
-	if err := s.sim.Touch(s.sim.Alerts()[0]["id"].(string), simulator.Document{"assignedTo": "somebody@contoso.example"}, "somebody"); err != nil {
+	if err := s.Sim.Touch(s.Sim.Alerts()[0]["id"].(string), simulator.Document{"assignedTo": "somebody@contoso.example"}, "somebody"); err != nil {
 		t.Fatal(err)
 	}
 	s.until("a poll has failed", func() bool { return strings.Contains(l.log.String(), "poll failed; it is tried again") })

@@ -78,7 +78,7 @@ type observed struct {
 // observe has a daemon work, killed once and stopped once, and writes down all that its disk does.
 func observe(t *testing.T, alerts int) *observed {
 	s := newSite(t, busy(alerts))
-	log := filepath.Join(s.dir, "trace")
+	log := filepath.Join(s.Dir, "trace")
 	s.disk.Keep(log)
 	acks := &acknowledged{at: map[string]time.Time{}}
 	for n, end := range []func(*life){(*life).kill, func(l *life) { l.stop() }} {
@@ -93,7 +93,7 @@ func observe(t *testing.T, alerts int) *observed {
 		t.Fatalf("the last daemon ended with %d", code)
 	}
 	o := &observed{site: s, acks: acks.at, told: s.receiver.Target().Effects, set: s.books(), scratch: t.TempDir()}
-	for _, e := range s.sim.Effects() {
+	for _, e := range s.Sim.Effects() {
 		o.effects = append(o.effects, invariant.Simulated(e))
 	}
 	var err error
@@ -224,7 +224,7 @@ func TestAfterPowerCutsNothingIsLostOrDoubled(t *testing.T) {
 	acks := &acknowledged{at: map[string]time.Time{}}
 	lost := 0
 	for n := range cuts {
-		log := filepath.Join(s.dir, fmt.Sprint("trace", n))
+		log := filepath.Join(s.Dir, fmt.Sprint("trace", n))
 		s.disk.Keep(log)
 		before := s.files()
 		l := s.start(false)
@@ -259,7 +259,7 @@ func TestAfterPowerCutsNothingIsLostOrDoubled(t *testing.T) {
 	}
 	s.truth()
 	counts := s.counts()
-	t.Logf("%d cuts of which %d lost something, %d effects, %d messages, runs %v", cuts, lost, len(s.sim.Effects()), len(s.receiver.Target().Effects), counts)
+	t.Logf("%d cuts of which %d lost something, %d effects, %d messages, runs %v", cuts, lost, len(s.Sim.Effects()), len(s.receiver.Target().Effects), counts)
 	if counts[engine.Ready]+counts[engine.Waiting]+counts[engine.Failed] > 0 {
 		t.Errorf("runs %v, want all succeeded, or parked for a once-step that was cut off", counts)
 	}

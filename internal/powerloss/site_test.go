@@ -3,12 +3,10 @@
 package powerloss
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +27,7 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
 )
@@ -85,11 +83,9 @@ func serve(file string) int {
 
 // site is a simulator, a receiver, and a directory for a daemon whose journal lies on a bad disk.
 type site struct {
+	*testsite.Site
 	t        *testing.T
-	sim      *simulator.Server
 	receiver *invariant.Receiver
-	dir      string
-	file     string // configuration
 	addr     string // of the daemon's listener
 	data     string
 	disk     *Disk
@@ -112,34 +108,21 @@ steps:
 
 func newSite(t *testing.T, o simulator.Options) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), receiver: &invariant.Receiver{}, addr: freeAddr(t)}
+	s := &site{t: t, receiver: &invariant.Receiver{}, addr: testsite.FreeAddr(t)}
+	s.Site = testsite.New(t, testsite.Options{Options: o, Hasty: true, Listen: s.addr})
 	other := httptest.NewServer(s.receiver)
 	t.Cleanup(other.Close)
-	var err error
-	if s.sim, err = simulator.New(o); err != nil {
-		t.Fatal(err)
-	}
-	l, err := s.sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	s.file, err = sandbox.Write(s.dir, sandbox.Site{URL: l.URL, CA: l.CA, Hasty: true,
-		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
 	host := strings.TrimPrefix(other.URL, "http://")
-	s.edit(sandbox.ConfigName, "listen: 127.0.0.1:8484", "listen: "+s.addr)
-	s.edit(sandbox.ConfigName, "data: data", fmt.Sprintf("data: data\noutbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\n"+
-		"secrets: {edr_key: {file: edr.key}}\nwebhooks: {edr: {rate: 1000, burst: 1000}}", host, host))
-	s.write("edr.key", key)
-	s.write("playbooks/pushed.yaml", strings.ReplaceAll(pushed, "URL", other.URL))
-	s.data = filepath.Join(s.dir, "data")
-	lib := filepath.Join(s.dir, "disk")
+	s.Configure(fmt.Sprintf("outbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\n"+
+		"secrets: {edr_key: {file: edr.key}}\nwebhooks: {edr: {rate: 1000, burst: 1000}}\n", host, host))
+	s.Write("edr.key", key)
+	s.Write("playbooks/pushed.yaml", strings.ReplaceAll(pushed, "URL", other.URL))
+	s.data = filepath.Join(s.Dir, "data")
+	lib := filepath.Join(s.Dir, "disk")
 	if err := os.Mkdir(lib, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	var err error
 	if s.disk, err = New(lib, s.database()); err != nil {
 		t.Fatal(err)
 	}
@@ -149,63 +132,19 @@ func newSite(t *testing.T, o simulator.Options) *site {
 
 func (s *site) database() string { return filepath.Join(s.data, daemon.DatabaseName) }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func (s *site) write(name, text string) {
-	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *site) edit(name, old, with string) {
-	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, name))
-	if err != nil || !strings.Contains(string(text), old) {
-		s.t.Fatalf("%s does not hold %q (%v)", name, old, err)
-	}
-	s.write(name, strings.Replace(string(text), old, with, 1))
-}
-
 // life is one process of the daemon.
 type life struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	done chan struct{}
-	log  lines
-}
-
-// lines collects what a process says.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+	log  testsite.Lines
 }
 
 // start starts the daemon; one that settles ends when it has nothing left to do.
 func (s *site) start(settles bool) *life {
 	s.t.Helper()
 	l := &life{t: s.t, cmd: exec.CommandContext(s.t.Context(), os.Args[0]), done: make(chan struct{})}
-	l.cmd.Env = append(append(os.Environ(), serveEnv+"="+s.file), s.disk.Env()...)
+	l.cmd.Env = append(append(os.Environ(), serveEnv+"="+s.File), s.disk.Env()...)
 	if settles {
 		l.cmd.Env = append(l.cmd.Env, settleEnv+"=1")
 	}
@@ -317,7 +256,7 @@ func (s *site) counts() map[engine.RunState]int {
 // books are the playbooks that the daemon loads.
 func (s *site) books() *playbooks.Set {
 	set, _, _ := daemon.Read(actions.NewRegistry(builtin.Actions(builtin.Deps{})...),
-		filepath.Join(s.dir, "playbooks"), filepath.Join(s.dir, "lists"), time.Now())
+		filepath.Join(s.Dir, "playbooks"), filepath.Join(s.Dir, "lists"), time.Now())
 	return set
 }
 
@@ -330,7 +269,7 @@ func (s *site) truth() {
 	}
 	defer r.Close()
 	c := invariant.Case{Journal: invariant.Store(r), Books: s.books()}
-	c.Simulator(sandbox.TenantName, s.sim)
+	c.Simulator(sandbox.TenantName, s.Sim)
 	c.Targets = append(c.Targets, s.receiver.Target())
 	wrong, err := c.Check(s.t.Context())
 	if err != nil {

@@ -88,13 +88,13 @@ func TestADamagedJournalIsRefusedAndReplacedAsTheMessageSays(t *testing.T) {
 func (s *site) nobody(t *testing.T) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), serveEnv+"="+s.file, settleEnv+"=1")
+	cmd.Env = append(os.Environ(), serveEnv+"="+s.File, settleEnv+"=1")
 	if os.Getuid() != 0 {
 		return cmd
 	}
 	const uid = 65534
 	// Where the test binary lies nobody else may look.
-	cmd.Path = filepath.Join(s.dir, "daemon")
+	cmd.Path = filepath.Join(s.Dir, "daemon")
 	text, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -102,12 +102,12 @@ func (s *site) nobody(t *testing.T) *exec.Cmd {
 	if err := os.WriteFile(cmd.Path, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for dir := s.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	for dir := s.Dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err = filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
+	err = filepath.WalkDir(s.Dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

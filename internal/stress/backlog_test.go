@@ -14,6 +14,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/record"
+	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
 )
@@ -34,8 +35,8 @@ steps: [{action: log, with: {message: "${{ string(event.n) }}"}}]
 func newBacklog(t *testing.T, playbook string, fill func(*store.DB, *playbooks.Set)) *site {
 	t.Helper()
 	s := newSite(t, simulator.Options{}, playbook)
-	s.write("fill.key", hookKey)
-	s.edit("data: data", "data: data\nsecrets: {fill_key: {file: fill.key}}")
+	s.Write("fill.key", hookKey)
+	s.Edit(sandbox.ConfigName, "data: data", "data: data\nsecrets: {fill_key: {file: fill.key}}")
 	if err := os.MkdirAll(s.path("data"), 0o700); err != nil {
 		t.Fatal(err)
 	}

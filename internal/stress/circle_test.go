@@ -16,6 +16,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/record"
+	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -69,12 +70,12 @@ func otherSystem(t *testing.T, sim *simulator.Server) (url string, asked *atomic
 func TestPlaybooksThatStartThemselvesOrEachOtherStopAtTheCeilingAndSaySo(t *testing.T) {
 	const alerts = 40
 	s := newSite(t, simulator.Options{Documents: simulator.Documents{Alerts: alertsOf(alerts, time.Now())}})
-	url, asked := otherSystem(t, s.sim)
-	s.use(ping, pong, strings.Replace(detour, "URL", url, 1), tenth)
-	s.edit("data: data", "data: data\noutbound: {http: [\""+strings.TrimPrefix(url, "http://")+"\"], private: [127.0.0.1]}")
+	url, asked := otherSystem(t, s.Sim)
+	s.Use(ping, pong, strings.Replace(detour, "URL", url, 1), tenth)
+	s.Edit(sandbox.ConfigName, "data: data", "data: data\noutbound: {http: [\""+strings.TrimPrefix(url, "http://")+"\"], private: [127.0.0.1]}")
 	p := s.start()
 	r := s.journal()
-	p.until("the circles have begun", func() bool { p.poll(); return asked.Load() > 5 && len(s.sim.Effects()) > 5 })
+	p.until("the circles have begun", func() bool { p.poll(); return asked.Load() > 5 && len(s.Sim.Effects()) > 5 })
 	p.stop() // the ceiling outlives the process
 	p = s.start()
 	stopped := func() bool {
@@ -84,7 +85,7 @@ func TestPlaybooksThatStartThemselvesOrEachOtherStopAtTheCeilingAndSaySo(t *test
 		}
 		c := s.counts(r)
 		return len(s.of(r, "detour")[engine.Parked]) > 0 && len(s.of(r, "ping")[engine.Parked])+len(s.of(r, "pong")[engine.Parked]) > 0 &&
-			c[engine.Ready]+c[engine.Waiting] == 0 && s.missing(r, s.sim.Alerts()) == 0
+			c[engine.Ready]+c[engine.Waiting] == 0 && s.missing(r, s.Sim.Alerts()) == 0
 	}
 	p.until("all circles have stopped", stopped)
 	if n := asked.Load(); n != engine.CeilingRuns {

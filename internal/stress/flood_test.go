@@ -15,6 +15,7 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/record"
+	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/triggers"
 )
 
@@ -90,8 +91,8 @@ func (f *flood) answer(id string, d delivery, status int, a triggers.Answer) {
 func TestEveryDeliveryOfAFloodIsInTheJournalOnceOrTheSenderWasToldOtherwise(t *testing.T) {
 	s := newSite(t, simulator.Options{Documents: simulator.Documents{Alerts: alertsOf(20, time.Now())}}, flooded, never)
 	trust := s.certify()
-	s.write("flood.key", hookKey)
-	s.edit("data: data", "data: data\nsecrets: {flood_key: {file: flood.key}}\nwebhooks: {flood: {rate: 10000, burst: 100000, concurrent: 64}}")
+	s.Write("flood.key", hookKey)
+	s.Edit(sandbox.ConfigName, "data: data", "data: data\nsecrets: {flood_key: {file: flood.key}}\nwebhooks: {flood: {rate: 10000, burst: 100000, concurrent: 64}}")
 	p := s.start()
 	r := s.journal()
 	addr := p.sample().Addr
@@ -136,10 +137,10 @@ func TestEveryDeliveryOfAFloodIsInTheJournalOnceOrTheSenderWasToldOtherwise(t *t
 			over = true
 		case <-time.After(100 * time.Millisecond):
 			id := fmt.Sprintf("bulk-%06d", 1+polled%19)
-			if err := s.sim.Touch(id, simulator.Document{"assignedTo": fmt.Sprint(polled)}, "ana@contoso.example"); err != nil {
+			if err := s.Sim.Touch(id, simulator.Document{"assignedTo": fmt.Sprint(polled)}, "ana@contoso.example"); err != nil {
 				t.Fatal(err)
 			}
-			p.until("a change is polled during the flood", func() bool { p.poll(); return s.missing(r, s.sim.Alerts()) == 0 })
+			p.until("a change is polled during the flood", func() bool { p.poll(); return s.missing(r, s.Sim.Alerts()) == 0 })
 			polled++
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/triggers"
 )
 
@@ -47,9 +48,9 @@ func (s *site) certify() *x509.CertPool {
 		s.t.Fatal(err)
 	}
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	s.write("cert.pem", string(cert))
-	s.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})))
-	s.edit("listen:", "tls: {cert: cert.pem, key: key.pem}\nlisten:")
+	s.Write("cert.pem", string(cert))
+	s.Write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})))
+	s.Edit(sandbox.ConfigName, "listen:", "tls: {cert: cert.pem, key: key.pem}\nlisten:")
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
 	return pool

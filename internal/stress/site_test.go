@@ -3,13 +3,10 @@
 package stress_test
 
 import (
-	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,6 +16,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -44,69 +42,19 @@ var patience = time.Duration(size(1, 15)) * time.Minute
 
 // site is a directory with a configuration, and a simulator that it names.
 type site struct {
-	t   *testing.T
-	sim *simulator.Server
-	dir string
+	*testsite.Site
+	t *testing.T
 }
 
 func newSite(t *testing.T, o simulator.Options, playbooks ...string) *site {
 	t.Helper()
-	sim, err := simulator.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	s := &site{t: t, sim: sim, dir: t.TempDir()}
-	_, err = sandbox.Write(s.dir, sandbox.Site{URL: l.URL, CA: l.CA, Hasty: true,
-		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.edit("127.0.0.1:8484", "127.0.0.1:0")
-	s.edit("budgets: {security: 60000/1m}", "budgets: {security: 6000000/1m}") // the simulator is not what is tried
-	s.use(playbooks...)
+	s := &site{t: t, Site: testsite.New(t, testsite.Options{Options: o, Hasty: true})}
+	s.Edit(sandbox.ConfigName, "budgets: {security: 60000/1m}", "budgets: {security: 6000000/1m}") // the simulator is not what is tried
+	s.Use(playbooks...)
 	return s
 }
 
-func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
-
-func (s *site) write(name, text string) {
-	s.t.Helper()
-	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// edit changes the configuration.
-func (s *site) edit(old, with string) {
-	s.t.Helper()
-	text, err := os.ReadFile(s.path(sandbox.ConfigName))
-	if err != nil || !bytes.Contains(text, []byte(old)) {
-		s.t.Fatalf("the configuration does not hold %q (%v)", old, err)
-	}
-	s.write(sandbox.ConfigName, strings.Replace(string(text), old, with, 1))
-}
-
-// use replaces all playbooks.
-func (s *site) use(playbooks ...string) {
-	s.t.Helper()
-	files, err := filepath.Glob(s.path("playbooks/*.yaml"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for _, f := range files {
-		if err := os.Remove(f); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	for i, text := range playbooks {
-		s.write(fmt.Sprintf("playbooks/p%d.yaml", i), text)
-	}
-}
+func (s *site) path(name string) string { return filepath.Join(s.Dir, name) }
 
 // journal opens the journal for reading, also while a daemon writes it.
 func (s *site) journal() *store.Reader {

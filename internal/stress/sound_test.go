@@ -42,7 +42,7 @@ func (s *site) sound(r *store.Reader) {
 	s.t.Helper()
 	began := time.Now()
 	c := invariant.Case{Journal: invariant.Store(r), Books: s.books()}
-	c.Simulator(sandbox.TenantName, s.sim)
+	c.Simulator(sandbox.TenantName, s.Sim)
 	wrong, err := c.Check(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)

@@ -81,7 +81,7 @@ func TestAHundredThousandAlertsInOneWindowAreAllAdmittedAndDecided(t *testing.T)
 	disturbed := <-touched
 	p.until("the last changes are admitted too", func() bool {
 		p.poll()
-		return s.missing(r, s.sim.Alerts()) == 0
+		return s.missing(r, s.Sim.Alerts()) == 0
 	})
 	p.stop()
 	t.Logf("%d alerts, %d of them changed while they were read, in %v", n, disturbed, time.Since(began).Round(time.Second))
@@ -93,13 +93,13 @@ func TestAHundredThousandAlertsInOneWindowAreAllAdmittedAndDecided(t *testing.T)
 	if events := s.events(r); events < n {
 		t.Errorf("%d events, want at least %d", events, n)
 	}
-	for _, d := range s.sim.Alerts() {
+	for _, d := range s.Sim.Alerts() {
 		if want := d["severity"] == "high"; want != (d["status"] == "inProgress") {
 			t.Errorf("alert %v of severity %v is %v", d["id"], d["severity"], d["status"])
 		}
 	}
 	patched := map[string]int{}
-	for _, e := range s.sim.Effects() {
+	for _, e := range s.Sim.Effects() {
 		if patched[e.Object]++; patched[e.Object] > 1 {
 			t.Errorf("%s was changed %d times", e.Object, patched[e.Object])
 		}
@@ -125,7 +125,7 @@ func (s *site) disturb(ctx context.Context, n int) int {
 		if i%10 == 0 {
 			i++
 		}
-		if err := s.sim.Touch(fmt.Sprintf("bulk-%06d", i%n), simulator.Document{"assignedTo": fmt.Sprintf("p%d", touched)}, "ana@contoso.example"); err != nil {
+		if err := s.Sim.Touch(fmt.Sprintf("bulk-%06d", i%n), simulator.Document{"assignedTo": fmt.Sprintf("p%d", touched)}, "ana@contoso.example"); err != nil {
 			s.t.Error(err)
 			return touched
 		}

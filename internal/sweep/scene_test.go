@@ -27,6 +27,7 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -42,10 +43,8 @@ const lifetime = time.Minute
 
 // scene is a simulator, a receiver and a daemon's directory.
 type scene struct {
+	*testsite.Site
 	t        *testing.T
-	dir      string
-	file     string
-	sim      *simulator.Server
 	receiver *invariant.Receiver
 	catalog  *actions.Registry
 	looked   int
@@ -53,7 +52,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{t: t, dir: t.TempDir(), catalog: actions.NewRegistry(append(builtin.Actions(builtin.Deps{}), scan(nil))...)}
+	s := &scene{t: t, catalog: actions.NewRegistry(append(builtin.Actions(builtin.Deps{}), scan(nil))...)}
 	var slow atomic.Bool
 	s.receiver = &invariant.Receiver{Answer: func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -76,18 +75,9 @@ func newScene(t *testing.T) *scene {
 	}}
 	other := httptest.NewServer(s.receiver)
 	t.Cleanup(other.Close)
-	sim, err := simulator.New(simulator.Options{Seed: 1, Documents: documents(), Faults: []simulator.Fault{
+	s.Site = testsite.New(t, testsite.Options{Options: simulator.Options{Seed: 1, Documents: documents(), Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/alerts_v2/low1", Times: 1, Status: 429, RetryAfter: "1"},
-	}})
-	s.must(err)
-	s.sim = sim
-	l, err := sim.Start("127.0.0.1:0")
-	s.must(err)
-	t.Cleanup(func() { _ = l.Close() })
-	s.file, err = sandbox.Write(s.dir, sandbox.Site{URL: l.URL, CA: l.CA,
-		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
-	s.must(err)
-	s.must(os.RemoveAll(filepath.Join(s.dir, "playbooks")))
+	}}})
 	s.fill("testdata", other.URL)
 	s.beside(s.push)
 	s.beside(s.people())
@@ -102,7 +92,7 @@ func (s *scene) beside(try func(ctx context.Context, address string) bool) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			address, err := os.ReadFile(filepath.Join(s.dir, addressFile))
+			address, err := os.ReadFile(filepath.Join(s.Dir, addressFile))
 			if err == nil && try(ctx, "http://"+string(address)) {
 				return
 			}
@@ -118,31 +108,28 @@ func (s *scene) must(err error) {
 	}
 }
 
-// fill writes the scenario's files with the receiver's address, and the configuration's last lines.
+// fill writes the scenario's files with the receiver's address, and what the configuration says of them.
 func (s *scene) fill(from, url string) {
+	s.must(os.RemoveAll(filepath.Join(s.Dir, "playbooks")))
 	for _, sub := range []string{"playbooks", "lists"} {
-		s.must(os.MkdirAll(filepath.Join(s.dir, sub), 0o700))
+		s.must(os.MkdirAll(filepath.Join(s.Dir, sub), 0o700))
 		entries, err := scenario.ReadDir(from + "/" + sub)
 		s.must(err)
 		for _, e := range entries {
 			text, err := scenario.ReadFile(from + "/" + sub + "/" + e.Name())
 			s.must(err)
-			s.must(os.WriteFile(filepath.Join(s.dir, sub, e.Name()), bytes.ReplaceAll(text, []byte("http://RECEIVER"), []byte(url)), 0o600))
+			s.Write(sub+"/"+e.Name(), strings.ReplaceAll(string(text), "http://RECEIVER", url))
 		}
 	}
-	s.must(os.WriteFile(filepath.Join(s.dir, "key.txt"), []byte(hookKey), 0o600))
-	s.must(os.WriteFile(filepath.Join(s.dir, "channel.txt"), []byte(url+"/channel"), 0o600))
-	s.must(os.WriteFile(filepath.Join(s.dir, "pager.txt"), []byte(url+"/pager"), 0o600))
-	s.must(os.WriteFile(filepath.Join(s.dir, "anna.txt"), []byte(tokens["anna"]), 0o600))
-	s.must(os.WriteFile(filepath.Join(s.dir, "ben.txt"), []byte(tokens["ben"]), 0o600))
-	text, err := os.ReadFile(s.file)
-	s.must(err)
+	s.Write("key.txt", hookKey)
+	s.Write("channel.txt", url+"/channel")
+	s.Write("pager.txt", url+"/pager")
+	s.Write("anna.txt", tokens["anna"])
+	s.Write("ben.txt", tokens["ben"])
 	host := strings.TrimPrefix(url, "http://")
-	text = bytes.Replace(text, []byte("127.0.0.1:8484"), []byte("127.0.0.1:0"), 1)
-	text = fmt.Appendf(text, "\noutbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\nworkers: 4\n"+
+	s.Configure(fmt.Sprintf("outbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\nworkers: 4\n"+
 		"secrets: {siem: {file: key.txt}}\nchannels: {soc: {kind: webhook, url: {file: channel.txt}}, pager: {kind: webhook, url: {file: pager.txt}}}\n"+
-		"people: {anna: {roles: [lead, operator], token: {file: anna.txt}}, ben: {roles: [lead], token: {file: ben.txt}}}\n", host, host)
-	s.must(os.WriteFile(s.file, text, 0o600))
+		"people: {anna: {roles: [lead, operator], token: {file: anna.txt}}, ben: {roles: [lead], token: {file: ben.txt}}}\n", host, host))
 }
 
 // documents are two scanner alerts, a worse one, one that nobody touches, and two incidents, all there from the start, and
@@ -184,12 +171,12 @@ func (s *scene) push(ctx context.Context, address string) bool {
 // life runs a daemon until it settles or dies, and says which. Anything else fails the test.
 func (s *scene) life(env ...string) (settled bool) {
 	s.t.Helper()
-	s.must(errors.Join(nil, removeIfThere(filepath.Join(s.dir, addressFile))))
+	s.must(errors.Join(nil, removeIfThere(filepath.Join(s.Dir, addressFile))))
 	ctx, cancel := context.WithTimeout(s.t.Context(), lifetime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // its goroutines say where it hangs
-	cmd.Env = append(append(os.Environ(), serveEnv+"="+s.file), env...)
+	cmd.Env = append(append(os.Environ(), serveEnv+"="+s.File), env...)
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
 	err := cmd.Run()
@@ -230,12 +217,12 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 	r, err := store.OpenReader(ctx, s.database())
 	s.must(err)
 	defer r.Close()
-	c, findings := config.Load(s.file)
+	c, findings := config.Load(s.File)
 	s.must(findings.Err())
 	set, _, findings := daemon.Read(s.catalog, c.Playbooks, c.Lists, time.Now())
 	s.must(findings.Err())
 	k := invariant.Case{Journal: invariant.Store(r), Books: set, Compile: daemon.Recompile(s.catalog)}
-	k.Simulator(sandbox.TenantName, s.sim)
+	k.Simulator(sandbox.TenantName, s.Sim)
 	k.Targets = append(k.Targets, s.receiver.Target())
 	wrong, err := k.Check(ctx)
 	s.must(err)
@@ -272,7 +259,7 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 	return o, parked
 }
 
-func (s *scene) database() string { return filepath.Join(s.dir, "data", daemon.DatabaseName) }
+func (s *scene) database() string { return filepath.Join(s.Dir, "data", daemon.DatabaseName) }
 
 // onceCutOff says whether a history holds a step that may happen once and was cut off. The playbook
 // that says how to go on without knowing is not meant, nor one that tells a channel of its question.

@@ -92,7 +92,7 @@ func dryPasses(t *testing.T) ([]string, outcome) {
 	}
 	for range n {
 		s := newScene(t)
-		list := filepath.Join(s.dir, "points.txt")
+		list := filepath.Join(s.Dir, "points.txt")
 		if !s.life(listEnv + "=" + list) {
 			t.Fatal("the daemon died, and nobody killed it")
 		}
