@@ -66,8 +66,6 @@ type Options struct {
 	Transport func(next http.RoundTripper) http.RoundTripper
 	// Now is the wall clock; nil: time.Now. How long something takes is measured without it.
 	Now func() time.Time
-	// Actions are there beside those that are built in.
-	Actions []actions.Action
 	// Journal, if set, is laid around the journal that the engine and the sources use.
 	Journal func(next engine.Journal) engine.Journal
 }
@@ -134,7 +132,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 			return d, err
 		}
 	}
-	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport, d.counts, o.Actions...); err != nil {
+	if d.registry, err = newRegistry(o.Config, d.clients, d.secrets, o.Transport, d.counts); err != nil {
 		return d, err
 	}
 	if err := d.checkSecrets(); err != nil {

@@ -103,9 +103,9 @@ func transportFor(caFile string) (http.RoundTripper, error) {
 	return transport, nil
 }
 
-// newRegistry makes the actions, with what they need to act, and more beside them. Their attempts are
-// counted, unless n is nil.
-func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store, around func(http.RoundTripper) http.RoundTripper, n *counts, more ...actions.Action) (*actions.Registry, error) {
+// newRegistry makes the actions, with what they need to act. Their attempts are counted, unless
+// n is nil.
+func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *secret.Store, around func(http.RoundTripper) http.RoundTripper, n *counts) (*actions.Registry, error) {
 	policy := guard.Policy{
 		AllowHosts: c.Outbound.Hosts, AllowPrivate: c.Outbound.Private, AllowHTTP: c.Outbound.HTTP, NoRedirects: false,
 	}
@@ -130,7 +130,6 @@ func newRegistry(c *config.Config, clients map[string]*graph.Client, secrets *se
 		},
 		HTTP: outbound, Secrets: secrets, Channels: channels,
 	})
-	list = append(list, more...)
 	if n != nil {
 		list = attempting(list, n)
 	}

@@ -52,7 +52,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{t: t, catalog: actions.NewRegistry(append(builtin.Actions(builtin.Deps{}), scan(nil))...)}
+	s := &scene{t: t, catalog: actions.NewRegistry(builtin.Actions(builtin.Deps{})...)}
 	var slow atomic.Bool
 	s.receiver = &invariant.Receiver{Answer: func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -75,7 +75,7 @@ func newScene(t *testing.T) *scene {
 	}}
 	other := httptest.NewServer(s.receiver)
 	t.Cleanup(other.Close)
-	s.Site = testsite.New(t, testsite.Options{Options: simulator.Options{Seed: 1, Documents: documents(), Faults: []simulator.Fault{
+	s.Site = testsite.New(t, testsite.Options{Options: simulator.Options{Seed: 1, Documents: documents(), Devices: simulator.Devices{Pending: 1, Running: 1}, Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/alerts_v2/low1", Times: 1, Status: 429, RetryAfter: "1"},
 	}}})
 	s.fill("testdata", other.URL)
@@ -132,13 +132,13 @@ func (s *scene) fill(from, url string) {
 		"people: {anna: {roles: [lead, operator], token: {file: anna.txt}}, ben: {roles: [lead], token: {file: ben.txt}}}\n", host, host))
 }
 
-// documents are two scanner alerts, a worse one, one that nobody touches, and two incidents, all there from the start, and
+// documents are a device, two scanner alerts, a worse one, one that nobody touches, and two incidents, all there from the start, and
 // further apart than a poll's overlap reaches: what a position passes too early stays behind it.
 func documents() simulator.Documents {
 	ago := func(minutes int) string {
 		return time.Now().UTC().Add(-time.Duration(minutes) * time.Minute).Format("2006-01-02T15:04:05.0000000Z")
 	}
-	var d simulator.Documents
+	d := simulator.Documents{Machines: []simulator.Document{{"id": "1e5bc9d7e413ddd7902c2932e418702b84d0cc07", "computerDnsName": "ws-1"}}}
 	for i, a := range [][2]string{{"low1", "low"}, {"low2", "low"}, {"high1", "high"}, {"odd1", "medium"}} {
 		d.Alerts = append(d.Alerts, simulator.Document{"id": a[0], "title": "Port scan", "status": "new", "severity": a[1], "comments": []any{},
 			"incidentId": "7", "createdDateTime": ago(90 + 120*i), "lastUpdateDateTime": ago(90 + 120*i)})
@@ -221,7 +221,7 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 	s.must(findings.Err())
 	set, _, findings := daemon.Read(s.catalog, c.Playbooks, c.Lists, time.Now())
 	s.must(findings.Err())
-	k := invariant.Case{Journal: invariant.Store(r), Books: set, Compile: daemon.Recompile(s.catalog)}
+	k := invariant.Case{Journal: invariant.Store(r), Books: set}
 	k.Simulator(sandbox.TenantName, s.Sim)
 	k.Targets = append(k.Targets, s.receiver.Target())
 	wrong, err := k.Check(ctx)
