@@ -53,7 +53,7 @@ soak: ## weeks of simulated time, several seeds: PLAYBOOKD_SOAK_SEEDS=1,2,3 PLAY
 
 robustness: ## every robustness suite in full, and docs/robustness.md from what they wrote down
 	PLAYBOOKD_RECORD=$(CURDIR)/docs/robustness $(MAKE) sweep powerloss soak stress
-	PLAYBOOKD_RECORD=$(CURDIR)/docs/robustness $(GO) test ./internal/killer -count=1
+	PLAYBOOKD_RECORD=$(CURDIR)/docs/robustness $(GO) test ./internal/killer ./engine/enginetest -count=1
 	$(MAKE) generate
 
 fuzz: ## every fuzz target for FUZZTIME; the targets are found by their declarations

@@ -13,6 +13,7 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/engine/enginetest"
 	"github.com/playbookd/playbookd/engine/memory"
+	"github.com/playbookd/playbookd/internal/record"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -24,10 +25,16 @@ func embedded(o engine.Options) enginetest.Engine { return engine.New(o) }
 
 func TestTheEmbeddedEngineConforms(t *testing.T) {
 	t.Parallel()
-	enginetest.Suite{Dir: dir, Update: *update, Engine: embedded, Journal: func(*testing.T) func() engine.Journal {
+	played := enginetest.Suite{Dir: dir, Update: *update, Engine: embedded, Journal: func(*testing.T) func() engine.Journal {
 		j := memory.New()
 		return func() engine.Journal { return j }
 	}}.Run(t)
+	record.Keep(t, record.Suite{
+		Name: "conformance", Run: "go test ./engine/enginetest",
+		Tries:  "plays a case for each construct of the language in each place where it may stand, and ends the process after each entry of the history and before each outcome",
+		Holds:  "every case ends as its file says, and with a death in it in the same state, with the same outputs, decisions and effects",
+		Counts: []record.Count{{What: "cases", N: played.Cases.Load()}, {What: "deaths of a process", N: played.Deaths.Load()}},
+	})
 }
 
 // sample is which of the cases, and of the deaths of each, are also played with a database.

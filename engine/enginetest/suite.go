@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -28,8 +29,18 @@ type Suite struct {
 	Every int
 }
 
+// Played is how much a suite has played.
+type Played struct{ Cases, Deaths atomic.Int64 }
+
 // Run plays every case as it stands, and then once for each moment at which its process can die.
-func (s Suite) Run(t *testing.T) {
+func (s Suite) Run(t *testing.T) *Played {
+	played := new(Played)
+	t.Run("cases", func(t *testing.T) { s.run(t, played) }) // returns when all of them are over
+	return played
+}
+
+func (s Suite) run(t *testing.T, played *Played) {
+	t.Helper()
 	cases, err := ReadCases(os.DirFS(s.Dir))
 	if err != nil {
 		t.Fatal(err)
@@ -43,17 +54,18 @@ func (s Suite) Run(t *testing.T) {
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
-			s.hold(t, c)
+			s.hold(t, c, played)
 		})
 	}
 }
 
 // hold holds the engine to one case.
-func (s Suite) hold(t *testing.T, c Case) {
+func (s Suite) hold(t *testing.T, c Case, played *Played) {
 	st, err := newStage(c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	played.Cases.Add(1)
 	want := s.play(t, st, Kill{})
 	for _, w := range want.Wrong {
 		t.Error(w)
@@ -73,6 +85,7 @@ func (s Suite) hold(t *testing.T, c Case) {
 			continue
 		}
 		t.Run(k.String(), func(t *testing.T) {
+			played.Deaths.Add(1)
 			got := s.play(t, st, k)
 			for _, w := range got.Wrong {
 				t.Error(w)
