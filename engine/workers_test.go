@@ -13,7 +13,7 @@ import (
 // occupied makes a lab with one worker and a run that takes a time.
 func occupied(t *testing.T, takes time.Duration) (l *lab, stop func()) {
 	l = newLab(t, func(l *lab) { l.options.Workers = 1 })
-	l.world.before = func(ctx context.Context, _ actions.Call) error {
+	l.world.Before = func(ctx context.Context, _ actions.Call) error {
 		time.Sleep(takes)
 		return nil
 	}
@@ -82,7 +82,7 @@ func TestWhatWasLeftToTheLoopGoesBeforeWhatComesLater(t *testing.T) {
 		wait(time.Minute)
 		l.all(engine.Succeeded)
 		var order []string
-		for _, c := range l.world.did {
+		for _, c := range l.world.Did() {
 			order = append(order, c.Run)
 		}
 		for i, id := range l.ids {
