@@ -90,7 +90,7 @@ func TestEveryReasonForSkippingIsExplained(t *testing.T) {
 	t.Parallel()
 	text := code(page(t, "playbook.md"))
 	for _, reason := range []string{
-		engine.SkipNoTrigger, engine.SkipFilter, engine.SkipVersion, engine.SkipDisabled, engine.SkipExpired,
+		engine.SkipNoTrigger, engine.SkipFilter, engine.SkipVersion, engine.SkipChange, engine.SkipDisabled, engine.SkipExpired,
 		engine.SkipTenant, engine.SkipEcho, engine.SkipDuplicate, engine.SkipError,
 	} {
 		if !mentions(text, reason) {

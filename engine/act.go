@@ -21,6 +21,8 @@ import (
 //	 │                ├──adds──► probeDue ──intent──► probing ──happened──► (next part)
 //	 └───absent───────┼───────────────────────────────┘
 //	                  └──once──► unsure ──a person──► (next part) or due
+//
+// Before its first intent a part that is beyond a limit is held, until a person releases the run.
 type phase int
 
 const (
@@ -29,6 +31,7 @@ const (
 	probeDue
 	probing
 	unsure
+	held // by a limit, until a person releases the run
 )
 
 // act is an action step in progress.
@@ -51,6 +54,10 @@ type act struct {
 	// cutOff: the attempt in question was interrupted by the end of the process, which is not
 	// its own failing and costs nothing.
 	cutOff bool
+
+	allowed bool      // its limits let it begin
+	counted []Counted // what was found then
+	limited LimitedData
 }
 
 func (a *act) inFlight() bool { return a.phase == flying || a.phase == probing }
@@ -91,6 +98,11 @@ func (a *act) next(t *turn, f *frame) bool {
 			t.park = f.parkMessage()
 		}
 		return false
+	case a.phase == held:
+		if t.park == "" {
+			t.park = a.heldMessage(f)
+		}
+		return false
 	case t.now.Before(a.readyAt):
 		t.sleepUntil(a.readyAt)
 		return false
@@ -106,7 +118,11 @@ func (a *act) next(t *turn, f *frame) bool {
 			t.record(f.path, Outcome, 0, OutcomeData{Status: Took, Input: input, Output: json.RawMessage("{}")})
 			return true
 		}
+		if a.asks(t, f) {
+			return false
+		}
 		a.input, a.parts, fresh = input, parts, input
+		t.begins(f)
 	}
 	if t.m.run.Mode == playbooks.Shadow && (a.effect() != actions.Reads || a.awaits()) {
 		t.record(a.path(f), Outcome, 0, a.dry(fresh))
@@ -143,7 +159,7 @@ func (a *act) plan(t *turn, f *frame) (json.RawMessage, []string, *actions.Fault
 func (a *act) dry(fresh json.RawMessage) OutcomeData {
 	d := OutcomeData{Status: Dry, Output: a.body.Action.Preview(a.parts[a.part], a.input)}
 	if fresh != nil {
-		d.Input, d.Parts = fresh, a.parts
+		d.Input, d.Parts, d.Limits = fresh, a.parts, a.counted
 	}
 	return d
 }
@@ -166,7 +182,7 @@ func (t *turn) attempt(f *frame, fresh json.RawMessage) {
 	}
 	d := IntentData{Key: k, RequestID: at.RequestID, Effect: at.Effect, Probe: at.Probe}
 	if fresh != nil {
-		d.Input, d.Parts = fresh, a.parts
+		d.Input, d.Parts, d.Limits = fresh, a.parts, a.counted
 	}
 	t.record(path, Intent, at.Number, d)
 	if t.m.ended == nil {
@@ -189,6 +205,8 @@ func (a *act) fold(m *Machine, f *frame, e Entry, part string) error {
 		return a.foldOutcome(m, f, e, part)
 	case Resolve:
 		return a.foldResolve(f, e)
+	case Limited:
+		return a.foldLimited(m, f, e)
 	}
 	return fmt.Errorf("%w: entry %d (%s) does not fit action step %s", errNotFollowing, e.Seq, e.Kind, f.path)
 }
@@ -214,7 +232,7 @@ func (a *act) foldIntent(m *Machine, f *frame, e Entry, part string) error {
 	}
 	a.learn(d.Input, d.Parts)
 	wantProbe := a.phase == probeDue
-	if !a.knows(part) || !a.planned || a.inFlight() || a.phase == unsure || d.Probe != wantProbe ||
+	if !a.knows(part) || !a.planned || a.inFlight() || a.phase == unsure || a.phase == held || d.Probe != wantProbe ||
 		part != a.parts[a.part] || e.Attempt != a.number+1 {
 		return fmt.Errorf("%w: entry %d: unexpected intent at %s", errNotFollowing, e.Seq, e.Path)
 	}

@@ -108,7 +108,7 @@ func (c *calling) scope(f *frame, inputs, vars map[string]any) scope {
 	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
 		pending(list, steps)
 	}
-	s := scope{p.Subject: nil, "inputs": inputs, "vars": vars, "steps": steps, "last": nil, "playbook": playbookScope(p)}
+	s := scope{p.Subject: nil, "inputs": inputs, "vars": vars, "steps": steps, "last": nil, "change": nil, "playbook": playbookScope(p)}
 	for _, name := range []string{"lists", "tenant", "run"} {
 		s[name] = f.scope[name]
 	}
@@ -149,6 +149,7 @@ func (c *calling) foldCalled(f *frame, e Entry) error {
 		return err
 	}
 	c.play = newPlay(c.body.Playbook, c.scope(f, inputs, vars), f.path+"/call/")
+	c.play.caller = f.seq.play
 	return nil
 }
 

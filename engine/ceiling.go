@@ -43,77 +43,64 @@ func (c Ceiling) over(run Run, source string, updated bool) Ceiling {
 // HeldPrefix begins the message of a run that is held.
 const HeldPrefix = "held: "
 
-// Hold is what a journal stores instead of a planned run that is beyond its ceiling: the same
-// run, parked, with nothing of it begun.
-func Hold(p PlannedRun) PlannedRun {
+// Hold is what a journal stores instead of a planned run that is beyond its ceiling, or its limit: the
+// same run, parked, with nothing of it begun.
+func Hold(p PlannedRun, limited bool) PlannedRun {
 	p.Entries, p.Writes = nil, nil
 	p.Run.State, p.Run.Wake, p.Run.Ended = Parked, time.Time{}, time.Time{}
-	p.Run.Message = fmt.Sprintf("%s%d runs of this playbook for this object within %s: does it start itself, or two playbooks each other? See `playbookd release`",
-		HeldPrefix, p.Ceiling.Runs, playbooks.FormatDuration(p.Ceiling.Within))
+	why := fmt.Sprintf("%d runs of this playbook for this object within %s: does it start itself, or two playbooks each other?",
+		p.Ceiling.Runs, playbooks.FormatDuration(p.Ceiling.Within))
+	if limited {
+		why = fmt.Sprintf("limits.runs lets %s start, and %d have within %s.", p.Limit, p.Limit.Most, playbooks.FormatDuration(p.Limit.Within))
+	}
+	p.Run.Message = HeldPrefix + why + " See `playbookd release`"
 	return p
 }
 
 // tellHeld tells of the runs that the journal holds.
-func (pl *planner) tellHeld(planned []Planned, held []RunID) {
+func (pl *planner) tellHeld(planned []Planned, receipt Receipt) {
 	for _, p := range planned {
 		for _, r := range p.Runs {
-			if slices.Contains(held, r.Run.ID) {
-				pl.e.o.Observer.RunPaused(Hold(r).Run)
+			if slices.Contains(receipt.Held, r.Run.ID) {
+				pl.e.o.Observer.RunPaused(Hold(r, slices.Contains(receipt.Limited, r.Run.ID)).Run)
 			}
 		}
 	}
 }
 
-// ReleasedData is what a [Released] entry holds: a person's word on a run that was parked before
-// it began.
+// ReleasedData is what a [Released] entry holds: a person's word on a run that is held.
 type ReleasedData struct {
 	By     string `json:"by"`
 	Note   string `json:"note,omitempty"`
-	Cancel bool   `json:"cancel,omitempty"` // it is not to run at all
+	Cancel bool   `json:"cancel,omitempty"` // it is called off
 }
 
-// ReleasedBy returns a person's word from a history; nil if there is none.
+// ReleasedBy returns a person's last word from a history; nil if there is none.
 func ReleasedBy(history []Entry) *ReleasedData {
-	if len(history) == 0 || history[0].Kind != Released {
-		return nil
+	for _, e := range slices.Backward(history) {
+		if e.Kind != Released {
+			continue
+		}
+		if d, err := decodeData[ReleasedData](e); err == nil {
+			return &d
+		}
 	}
-	d, err := decodeData[ReleasedData](history[0])
-	if err != nil {
-		return nil
-	}
-	return &d
+	return nil
 }
 
-// ErrNotHeld means that a run is not parked, or has begun.
-var ErrNotHeld = errors.New("only a run that was parked before it began can be released")
+// ErrNotHeld means that neither the ceiling nor a limit keeps a run from going on.
+var ErrNotHeld = errors.New("only a run that is held can be released")
 
-// Release lets a held run go on, or cancels it. While an engine has the journal, it must be this
-// one. A run that is not held is refused with [ErrNotHeld].
+// Release lets a held run go on, or calls it off: then it ends, after its finally, as soon as an engine
+// drives it. While an engine has the journal, it must be this one.
 func (e *Engine) Release(ctx context.Context, id RunID, data ReleasedData) error {
 	data.Note = shortened(data.Note, MaxAnswerComment)
-	for {
-		loaded, err := e.o.Journal.Load(ctx, id)
-		if err != nil {
-			return err
-		}
-		if loaded.Run.State != Parked || len(loaded.Entries) > 0 {
-			return fmt.Errorf("run %s is %s: %w", id, loaded.Run.State, ErrNotHeld)
-		}
-		err = e.o.Journal.Append(ctx, data.append(id, e.o.Now().UTC()))
-		if errors.Is(err, ErrOutOfOrder) {
-			continue // somebody else's word came first: look what it was
-		}
-		e.poke()
+	loaded, err := e.o.Journal.Load(ctx, id)
+	if err != nil {
 		return err
 	}
-}
-
-// append is what a person's word on a held run adds to it.
-func (d ReleasedData) append(id RunID, now time.Time) Append {
-	a := Append{Run: id, State: Ready, Entries: []Entry{{Seq: 1, Kind: Released, At: now, Data: encode(d)}}}
-	if d.Cancel {
-		a.State, a.Message, a.Ended = Canceled, "canceled by "+d.By, now
-		a.Entries = append(a.Entries, Entry{Seq: 2, Kind: Ended, At: now, Data: encode(EndedData{State: a.State, Message: a.Message})})
+	if run := loaded.Run; run.State.Final() || len(loaded.Entries) == 0 && run.State != Parked {
+		return fmt.Errorf("run %s is %s: %w", id, run.State, ErrNotHeld)
 	}
-	return a
+	return e.say(ctx, id, func(m *Machine, now time.Time) ([]Entry, error) { return m.Release(data, now) })
 }

@@ -131,8 +131,7 @@ func TestAHeldRunGoesOnOrIsCanceledAsAPersonSays(t *testing.T) {
 			t.Fatalf("%v started, %v held", started, held)
 		}
 		release := func(id engine.RunID, cancel bool) error {
-			err := l.engine.Release(context.Background(), id, engine.ReleasedData{By: "ana", Note: "mended", Cancel: cancel})
-			return err
+			return l.engine.Release(context.Background(), id, engine.ReleasedData{By: "ana", Note: "mended", Cancel: cancel})
 		}
 		if err := release(held[0], false); err != nil {
 			t.Fatal(err)

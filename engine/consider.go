@@ -38,8 +38,8 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 		m.Reason, m.Detail = SkipTenant, ev.Tenant
 		return m
 	}
-	scope := considered(p, ev, subject, c.Lists)
-	if !admits(trigger, &m, scope, c) {
+	scope := eventScope(p, ev, subject, c.Lists, roomOfEvent)
+	if !admits(p, trigger, ev, &m, scope, c) {
 		return m
 	}
 	if c.Echo {
@@ -62,11 +62,6 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 	return m
 }
 
-// considered is what conditions and keys see, before there is a run.
-func considered(p *playbooks.Playbook, ev Event, subject any, lists map[string]any) scope {
-	return scope{p.Subject: subject, "lists": lists, "tenant": map[string]any{"name": ev.Tenant}, "playbook": playbookScope(p)}
-}
-
 func expired(at time.Time) string { return "expired " + at.Format(time.DateOnly) }
 
 func filterFault(message string) string { return "filter: " + message }
@@ -83,20 +78,22 @@ func listening(p *playbooks.Playbook, source string) []*playbooks.Trigger {
 
 // admits says whether any of the triggers takes the event; if none does, m says why the last one
 // did not.
-func admits(triggers []*playbooks.Trigger, m *Match, scope map[string]any, c Circumstances) bool {
+func admits(p *playbooks.Playbook, triggers []*playbooks.Trigger, ev Event, m *Match, scope map[string]any, c Circumstances) bool {
 	for _, t := range triggers {
 		m.Reason, m.Detail = "", ""
-		if t.Poll == nil {
-			return true
-		}
-		if c.Updated && !t.Poll.Updated || !c.Updated && !t.Poll.Created {
+		if t.Poll != nil && (c.Updated && !t.Poll.Updated || !c.Updated && !t.Poll.Created) {
 			m.Reason = SkipVersion
 			continue
 		}
-		if t.Poll.Filter == nil {
+		if t.Change != nil && !admitsChange(p, t.Change, ev) {
+			m.Reason, m.Detail = SkipChange, t.Change.String()
+			continue
+		}
+		filter := t.Filter()
+		if filter == nil {
 			return true
 		}
-		ok, firstFalse, err := t.Poll.Filter.Program.Match(scope, c.Now)
+		ok, firstFalse, err := filter.Program.Match(scope, c.Now)
 		switch {
 		case err != nil:
 			m.Reason, m.Detail = SkipError, filterFault(err.Error())

@@ -40,6 +40,7 @@ type (
 		Probe     bool            `json:"probe,omitempty"` // asks whether an earlier attempt happened
 		Parts     []string        `json:"parts,omitempty"`
 		Input     json.RawMessage `json:"input,omitempty"`
+		Limits    []Counted       `json:"limits,omitempty"` // that let it begin
 	}
 	// OutcomeData is what an [Outcome] entry holds.
 	OutcomeData struct {
@@ -48,6 +49,7 @@ type (
 		Interrupted bool            `json:"interrupted,omitempty"` // the process ended during the attempt
 		Parts       []string        `json:"parts,omitempty"`       // of a dry step, in its first outcome
 		Input       json.RawMessage `json:"input,omitempty"`       // of a step that had no intent
+		Limits      []Counted       `json:"limits,omitempty"`      // of a dry step, in its first outcome
 		Output      json.RawMessage `json:"output,omitempty"`
 		Fault       *actions.Fault  `json:"fault,omitempty"`
 	}

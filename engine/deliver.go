@@ -46,9 +46,10 @@ func (e *Engine) guesses() bool {
 func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, error) {
 	now := e.o.Now().UTC()
 	e.see(now)
-	pl := planner{e: e, index: e.index.Load(), patient: len(b.Events) == 1, guess: guess, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{}, lists: map[string]*listed{}}
+	pl := newPlanner(e, e.index.Load(), now)
+	pl.patient, pl.guess = len(b.Events) == 1, guess
 	defer pl.release()
-	a := Admission{Cursor: b.Cursor, Documents: pl.docs, Set: pl.index.stored}
+	a := pl.admission(b.Cursor)
 	for _, ev := range b.Events {
 		if ev.Seen.IsZero() {
 			ev.Seen = now
@@ -64,28 +65,43 @@ func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, err
 		return Receipt{}, fmt.Errorf("admit %d events: %w", len(b.Events), err)
 	}
 	pl.handOver(receipt)
-	pl.tellHeld(a.Events, receipt.Held)
+	pl.tellHeld(a.Events, receipt)
 	return receipt, nil
+}
+
+func newPlanner(e *Engine, x *index, now time.Time) *planner {
+	return &planner{e: e, index: x, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{},
+		lists: map[string]*listed{}}
+}
+
+// admission is what the journal is given of what is planned.
+func (pl *planner) admission(c *Cursor, events ...Planned) Admission {
+	return Admission{Events: events, Cursor: c, Documents: pl.docs, Set: pl.index.stored}
 }
 
 // planner decides about the events of one batch.
 type planner struct {
-	e       *Engine
-	index   *index
-	patient bool // the first run may wait a moment for a worker; none waits while the Deliver holds one
-	guess   bool // objects are taken for new; the journal says if one is not
-	now     time.Time
-	docs    map[string][]byte
-	objects map[[2]string]bool // tenants and objects that the batch has named so far
-	lists   map[string]*listed // as they were when the batch first asked
-	begun   []*driver          // runs whose first attempts are planned with them; each holds a worker
+	e        *Engine
+	origin   *Run // whose end is the event; nil: it is none
+	index    *index
+	patient  bool // the first run may wait a moment for a worker; none waits while the Deliver holds one
+	guess    bool // objects are taken for new; the journal says if one is not
+	now      time.Time
+	docs     map[string][]byte
+	objects  map[[2]string]bool   // tenants and objects that the batch has named so far
+	versions map[[3]string]*Event // the newest known, by tenant, object and source
+	lists    map[string]*listed   // as they were when the batch first asked
+	begun    []*driver            // runs whose first attempts are planned with them; each holds a worker
 }
 
 // plan decides about an event. Only playbooks whose screens let it through are looked at; what
 // the others decide follows from the facts.
 func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
-	planned := Planned{Event: ev}
 	updated, echo, err := pl.past(ctx, ev)
+	if err == nil {
+		ev.Changes, err = pl.changes(ctx, ev, updated)
+	}
+	planned := Planned{Event: ev}
 	if err != nil {
 		return planned, err
 	}
@@ -206,13 +222,19 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 	if pl.e.o.Dry {
 		run.Mode = playbooks.Shadow
 	}
-	out := PlannedRun{Run: run, Ceiling: pl.e.o.Ceiling.over(run, ev.Source, updated)}
+	if pl.origin != nil {
+		run.Object = pl.origin.Object
+		if pl.origin.Mode == playbooks.Shadow {
+			run.Mode = playbooks.Shadow // what follows from what did not happen must not happen
+		}
+	}
+	out := PlannedRun{Run: run, Ceiling: pl.e.o.Ceiling.over(run, ev.Source, updated || pl.origin != nil), Limit: LimitOf(p, run, ev.Source)}
 	if p.Concurrency != nil || p.Dedupe != nil {
-		if err := pl.keys(p, considered(p, ev, subject, lists), &out); err != nil {
+		if err := pl.keys(p, eventScope(p, ev, subject, lists, roomOfEvent), &out); err != nil {
 			return out, err
 		}
 	}
-	if out.Run.Key == "" {
+	if out.Run.Key == "" && pl.origin == nil {
 		pl.begin(p, ev, subject, lists, &out)
 	}
 	return out, nil
@@ -241,6 +263,10 @@ func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, lists map
 	if err := d.begin(p, ev, subject, lists, pl.now); err != nil {
 		pl.e.giveBack(out.Run.ID)
 		return // the loop meets the same error, with the run on disk to tell it
+	}
+	if state := d.decision.State; len(d.decision.Asks) > 0 || state.Final() && pl.index.awaits(out.Run, state) {
+		pl.e.giveBack(out.Run.ID)
+		return // the loop has the journal count, and ends the run with what follows from it
 	}
 	out.Entries = d.decision.Record
 	out.Writes = d.writes(d.decision)

@@ -25,6 +25,7 @@ type driver struct {
 	settled  chan settled
 	flying   int
 	refused  []Write // that certainly did not happen, to be recorded with what says so
+	counting bool    // uses of limits are counted for this run, and for no other
 
 	ears  chan said     // what people say while the run is driven
 	over  chan struct{} // closed when the driver lets go of the run
@@ -43,13 +44,14 @@ type settled struct {
 // journal has it, and will be driven again.
 func (d *driver) drive(ctx, attempts context.Context) error {
 	d.settled = make(chan settled)
+	defer d.counted()
 	dec := d.decision
 	if d.machine == nil {
 		interrupted, err := d.load(ctx)
 		if err != nil || d.machine == nil {
 			return err
 		}
-		if dec, err = d.next(interrupted); err != nil {
+		if dec, err = d.next(ctx, interrupted); err != nil {
 			return d.park(ctx, err)
 		}
 		if err := d.append(ctx, dec); err != nil {
@@ -73,7 +75,7 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 			dec = Decision{Record: entries, State: Ready}
 			err = d.record(ctx, attempts, dec, entries)
 		default:
-			if dec, err = d.next(entries); err != nil {
+			if dec, err = d.next(ctx, entries); err != nil {
 				d.drain()
 				return d.park(ctx, err)
 			}
@@ -102,7 +104,7 @@ func (d *driver) launch(attempts context.Context, dec Decision) {
 // goesOn says whether the driver has something to wait for after a decision.
 func (d *driver) goesOn(dec Decision) bool {
 	switch {
-	case d.flying > 0 || dec.More:
+	case d.flying > 0 || dec.More || len(dec.Asks) > 0:
 		return true
 	case dec.State == Waiting && d.e.until(dec.Wake) <= HoldFor:
 		return true
@@ -137,13 +139,13 @@ func (d *driver) await(ctx context.Context, dec Decision) ([]Entry, error) {
 		return nil, nil
 	case <-timer:
 	case s := <-d.ears:
-		e, err := s.what(d.machine, d.e.o.Now())
+		said, err := s.what(d.machine, d.e.o.Now())
 		if err != nil {
 			s.reply <- err
 			return nil, nil
 		}
 		d.heard = append(d.heard, s.reply)
-		entries = append(entries, e)
+		entries = append(entries, said...)
 	case s := <-d.settled:
 		for {
 			d.flying--
@@ -186,9 +188,12 @@ func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, lists map[s
 }
 
 // next decides what comes after some entries that are to be recorded with it.
-func (d *driver) next(entries []Entry) (dec Decision, err error) {
+func (d *driver) next(ctx context.Context, entries []Entry) (dec Decision, err error) {
 	defer recovered(&err)
 	dec = d.machine.Next(d.e.o.Now())
+	if dec, err = d.answer(ctx, dec); err != nil {
+		return dec, err
+	}
 	dec.Record = append(entries, dec.Record...)
 	return dec, nil
 }
@@ -260,7 +265,7 @@ func (d *driver) record(ctx, attempts context.Context, dec Decision, outcomes []
 func (d *driver) append(ctx context.Context, dec Decision) error {
 	now := d.e.o.Now().UTC()
 	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,
-		Writes: append(d.refused, d.writes(dec)...)}
+		Writes: append(d.refused, d.writes(dec)...), Uses: usesOf(d.run, dec.Uses, now)}
 	if dec.State == Waiting {
 		a.Wake = dec.Wake
 	}
@@ -268,11 +273,13 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 		a.Ended = now
 	}
 	if len(a.Entries) == 0 && a.State == d.run.State && a.Message == d.run.Message && a.Wake.Equal(d.run.Wake) {
+		d.counted()
 		return nil
 	}
-	if err := d.e.o.Journal.Append(context.WithoutCancel(ctx), a); err != nil {
+	if err := d.e.store(context.WithoutCancel(ctx), d.run, a, d.machine); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
+	d.counted()
 	for _, reply := range d.heard {
 		reply <- nil
 	}

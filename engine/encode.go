@@ -134,6 +134,14 @@ func (o *object) raw(name string, value []byte) {
 	}
 }
 
+// counted writes what limits were found to have let through: few steps have any.
+func (o *object) counted(list []Counted) {
+	if len(list) > 0 {
+		raw, _ := json.Marshal(list) // of texts and numbers, that can't fail
+		o.raw("limits", raw)
+	}
+}
+
 func (o *object) texts(name string, values []string) {
 	for i, v := range values {
 		if i == 0 {
@@ -160,6 +168,7 @@ func (d IntentData) encode() json.RawMessage {
 	o.yes("probe", d.Probe)
 	o.texts("parts", d.Parts)
 	o.raw("input", d.Input)
+	o.counted(d.Limits)
 	return append(o.b, '}')
 }
 
@@ -170,6 +179,7 @@ func (d OutcomeData) encode() json.RawMessage {
 	o.yes("interrupted", d.Interrupted)
 	o.texts("parts", d.Parts)
 	o.raw("input", d.Input)
+	o.counted(d.Limits)
 	o.raw("output", d.Output)
 	if d.Fault != nil {
 		fault, _ := json.Marshal(d.Fault) // texts, numbers and truth values: that can't fail

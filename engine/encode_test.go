@@ -83,6 +83,10 @@ func TestIntentsAndOutcomesAreWrittenAsTheStandardLibraryWritesThem(t *testing.T
 			Status: rapid.SampledFrom([]engine.OutcomeStatus{engine.Took, engine.Faulty, engine.Absent, engine.Dry}).Draw(t, "status"),
 			Probe:  intent.Probe, Interrupted: rapid.Bool().Draw(t, "interrupted"), Parts: intent.Parts, Input: intent.Input, Output: raw("output"),
 		}
+		if rapid.Bool().Draw(t, "limits") {
+			intent.Limits = []engine.Counted{{Playbook: text.Draw(t, "playbook"), Limit: "5/1h", Count: 4}}
+			outcome.Limits = intent.Limits
+		}
 		if rapid.Bool().Draw(t, "fault") {
 			outcome.Fault = &actions.Fault{Code: text.Draw(t, "code"), Message: text.Draw(t, "message"), Retry: true, After: time.Second}
 		}

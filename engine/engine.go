@@ -62,16 +62,17 @@ type Options struct {
 // Engine admits events and drives runs. Make one with New, give it playbooks with Use, start it
 // with Run. Deliver and Use may be called at any time, also before Run.
 type Engine struct {
-	o       Options
-	log     *slog.Logger
-	index   atomic.Pointer[index]
-	workers *workers     // one for each run in progress
-	fresh   chan *driver // runs that Deliver started and hands to the loop with their worker
-	wake    chan struct{}
-	running atomic.Bool
-	doubt   atomic.Int32 // deliveries left for which objects are looked up first
-	keeping atomic.Int64 // runs with outcomes that the journal refuses
-	seen    atomic.Int64 // the latest time at which events were delivered, in nanoseconds since 1970
+	o        Options
+	log      *slog.Logger
+	index    atomic.Pointer[index]
+	workers  *workers     // one for each run in progress
+	fresh    chan *driver // runs that Deliver started and hands to the loop with their worker
+	wake     chan struct{}
+	running  atomic.Bool
+	doubt    atomic.Int32  // deliveries left for which objects are looked up first
+	keeping  atomic.Int64  // runs with outcomes that the journal refuses
+	seen     atomic.Int64  // the latest time at which events were delivered, in nanoseconds since 1970
+	counting chan struct{} // who has put something in counts uses of limits, and nobody else
 
 	mu sync.Mutex
 	// compiled holds playbooks of earlier texts, for runs that started with them.
@@ -113,7 +114,7 @@ func New(o Options) *Engine {
 		o: o, log: o.Log.With("component", "engine"),
 		workers: newWorkers(o.Workers), fresh: make(chan *driver, o.Workers),
 		wake: make(chan struct{}, 1), compiled: map[string]*playbooks.Playbook{}, begun: map[RunID]bool{}, drivers: map[RunID]*driver{},
-		lists: map[string]*listed{},
+		lists: map[string]*listed{}, counting: make(chan struct{}, 1),
 	}
 	e.index.Store(newIndex(&playbooks.Set{}))
 	return e

@@ -24,7 +24,9 @@ type Event struct {
 	Seen     time.Time       `json:"seen"`            // by ours
 	Payload  json.RawMessage `json:"payload"`
 	Inputs   json.RawMessage `json:"inputs,omitempty"` // of a manual run
-	By       string          `json:"by,omitempty"`     // of a manual run: who started it
+	By       string          `json:"by,omitempty"`     // of a manual run: who started it; of a run's end: who started that run
+	// Changes are, by field, those that a change trigger watches.
+	Changes map[string]Change `json:"changes,omitempty"`
 }
 
 // Batch is what a source hands over: events, and the position that it has then reached. Both
@@ -53,6 +55,8 @@ type Receipt struct {
 	Started []RunID
 	// Held names the runs that were parked instead, because they are beyond their ceiling.
 	Held []RunID
+	// Limited are those of them that are beyond the limit of their playbook, and not the ceiling.
+	Limited []RunID
 }
 
 // Verdict is the kind of decision that an event met at a playbook. There is no fourth.
@@ -70,6 +74,7 @@ const (
 	SkipNoTrigger = "no_trigger"      // no trigger of the playbook listens to the event's source
 	SkipFilter    = "filter"          // the trigger's filter leaves it out
 	SkipVersion   = "version"         // the trigger wants only created or only updated objects
+	SkipChange    = "unchanged"       // the field that the trigger watches did not change as it asks
 	SkipDisabled  = "disabled"        // enabled: false
 	SkipExpired   = "expired"         // past the playbook's expires date
 	SkipTenant    = "tenant"          // the playbook names other tenants

@@ -58,6 +58,24 @@ func (f *faulty) Append(ctx context.Context, a engine.Append) error {
 	return f.call("Append", func() error { return f.journal.Append(ctx, a) })
 }
 
+func (f *faulty) End(ctx context.Context, a engine.Append, following engine.Admission) (r engine.Receipt, err error) {
+	err = f.call("End", func() (err error) { r, err = f.journal.End(ctx, a, following); return err })
+	if err != nil {
+		r = engine.Receipt{}
+	}
+	return r, err
+}
+
+func (f *faulty) Newest(ctx context.Context, tenant, object, source string) (e engine.Event, err error) {
+	err = f.call("Newest", func() (err error) { e, err = f.journal.Newest(ctx, tenant, object, source); return err })
+	return e, err
+}
+
+func (f *faulty) Uses(ctx context.Context, like engine.Use, after time.Time) (n int, err error) {
+	err = f.call("Uses", func() (err error) { n, err = f.journal.Uses(ctx, like, after); return err })
+	return n, err
+}
+
 func (f *faulty) Ready(ctx context.Context, now time.Time, limit int) (runs []engine.Run, err error) {
 	err = f.call("Ready", func() (err error) { runs, err = f.journal.Ready(ctx, now, limit); return err })
 	return runs, err

@@ -18,6 +18,9 @@ type index struct {
 	set    *playbooks.Set
 	stored PlaybookSet
 	groups map[string][]*group // by source
+	// watched are the fields that change triggers ask about, by source and without repeats.
+	watched map[string][]watchedField
+	ends    map[string][]*playbooks.EndOfRun // by playbook: who waits for the ends of its runs
 }
 
 // group is the playbooks that listen to a source and see its events under one name. All but one
@@ -29,6 +32,7 @@ type group struct {
 	byName      map[string]int
 	keys        []*place
 	tenants     map[string]int // facts
+	changes     map[string]int // facts: that a field changed
 	root        *node
 	facts       int // how many there are
 }
@@ -78,11 +82,12 @@ type branch struct {
 
 // newIndex prepares a set. What it makes of a playbook depends on nothing else than its text.
 func newIndex(set *playbooks.Set) *index {
-	x := &index{set: set, groups: map[string][]*group{}}
+	x := &index{set: set, groups: map[string][]*group{}, watched: map[string][]watchedField{}, ends: map[string][]*playbooks.EndOfRun{}}
 	x.stored.Members = make([]SetMember, 0, len(set.Playbooks))
 	screens := make([]*Screen, len(set.Playbooks))
 	for i, p := range set.Playbooks {
 		screens[i] = screenOf(p)
+		x.watch(p)
 		x.stored.Members = append(x.stored.Members, SetMember{Name: p.Name, Digest: p.Digest, Screen: screens[i]})
 	}
 	if set.Digest != "" {
@@ -120,6 +125,22 @@ func newIndex(set *playbooks.Set) *index {
 	return x
 }
 
+// watch notes the fields and the ends of runs that concern a playbook.
+func (x *index) watch(p *playbooks.Playbook) {
+	for i := range p.Triggers {
+		t := &p.Triggers[i]
+		if t.Run != nil {
+			for _, name := range t.Run.Playbooks {
+				x.ends[name] = append(x.ends[name], t.Run)
+			}
+		}
+		if t.Change == nil || slices.ContainsFunc(x.watched[t.Source], func(f watchedField) bool { return f.name == t.Change.Field }) {
+			continue
+		}
+		x.watched[t.Source] = append(x.watched[t.Source], watched(p, t.Change))
+	}
+}
+
 // digestOf identifies what is stored of a set: two releases of this program may make different
 // screens of one text.
 func digestOf(members []SetMember) string {
@@ -135,7 +156,7 @@ func (x *index) group(source string, p *playbooks.Playbook) *group {
 			return g
 		}
 	}
-	g := &group{subject: p.Subject, subjectType: p.SubjectType, byName: map[string]int{}, tenants: map[string]int{}, facts: firstFact}
+	g := &group{subject: p.Subject, subjectType: p.SubjectType, byName: map[string]int{}, tenants: map[string]int{}, changes: map[string]int{}, facts: firstFact}
 	x.groups[source] = append(x.groups[source], g)
 	return g
 }
@@ -174,6 +195,12 @@ func (g *group) conditions(s *Screen, gate Gate, places map[string]*place) []con
 		list = append(list, condition{facts: []int{factUpdated}, one: true})
 	case onNothing:
 		list = append(list, condition{})
+	}
+	if gate.Change != "" {
+		if _, known := g.changes[gate.Change]; !known {
+			g.changes[gate.Change] = g.fact()
+		}
+		list = append(list, condition{facts: []int{g.changes[gate.Change]}, one: true})
 	}
 	for _, t := range gate.Terms {
 		p := places[t.Key]

@@ -92,6 +92,9 @@ func manyBook(r *rand.Rand, n int) string {
 		b.WriteString("  - webhook: {path: edr, auth: {apiKey: k}, as: alert}\n" + poll())
 	case 3:
 		b.WriteString("  - manual\n" + poll())
+	case 4:
+		b.WriteString("  - change: {resource: alerts, field: " + one("status", "severity", "assignedTo, from: null", "status, to: resolved", "severity, by: us", "title, from: T1") + "}\n" +
+			one("", "", poll(), "  - change: {resource: alerts, field: severity, from: low}\n"))
 	default:
 		b.WriteString(poll())
 	}
@@ -240,6 +243,11 @@ func TestEveryDecisionIsWhatEvaluatingAllPlaybooksSays(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					stored, err := j.Latest(context.Background(), ev.Tenant, ev.Object)
+					if err != nil {
+						t.Fatal(err)
+					}
+					ev.Changes = stored.Changes // that they are what changed is for others to say
 					want := expect(t, set, ev, ev.ID == second.ID, echo)
 					if diff := cmp.Diff(want, got); diff != "" {
 						t.Fatalf("decisions about %s %s (-evaluating all +%T):\n%s", ev.Source, ev.Payload, j.journal, diff)
@@ -251,7 +259,7 @@ func TestEveryDecisionIsWhatEvaluatingAllPlaybooksSays(t *testing.T) {
 			}
 		}
 	})
-	for _, v := range []string{"matched", "not_matched", "skipped no_trigger", "skipped filter", "skipped version", "skipped disabled", "skipped expired",
+	for _, v := range []string{"matched", "not_matched", "skipped no_trigger", "skipped filter", "skipped version", "skipped unchanged", "skipped disabled", "skipped expired",
 		"skipped tenant", "skipped own_echo", "skipped condition_error"} {
 		if verdicts[v] == 0 {
 			t.Errorf("nothing was %s: %v", v, verdicts)

@@ -326,7 +326,7 @@ func (m *Machine) Answer(id string, d AnsweredData, now time.Time) (Entry, error
 // AskingPrefix begins the message of a run that waits for an answer.
 const AskingPrefix = "asks "
 
-// asking says what people are asked, for lists of runs.
+// asking says what people are asked, and what they have to release, for lists of runs.
 func (m *Machine) asking() string {
 	if !m.asks {
 		return ""
@@ -334,6 +334,9 @@ func (m *Machine) asking() string {
 	var parts []string
 	for _, q := range m.Questions() {
 		parts = append(parts, AskingPrefix+q.Asked.ID+": "+q.Asked.Title)
+	}
+	for _, f := range m.heldSteps() {
+		parts = append(parts, f.act.heldMessage(f))
 	}
 	return strings.Join(parts, "; ")
 }

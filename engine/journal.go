@@ -32,10 +32,13 @@ type Journal interface {
 	// moves the source's position. An event whose ID is known counts as a duplicate, and nothing
 	// that came with it is stored. A planned run whose dedupe key was used within its window is
 	// not started: its decision is stored as skipped, with SkipDuplicate. One that would be beyond
-	// its ceiling is not started either: it is stored as Hold makes it.
+	// its ceiling or its limit is not started either: it is stored as Hold makes it, unless the limit has
+	// a note instead.
 	Admit(ctx context.Context, a Admission) (Receipt, error)
 	// Append adds entries to a run's history and sets where the run stands.
 	Append(ctx context.Context, a Append) error
+	// End is an Append that ends a run, and the Admit of what its end is to playbooks that wait for it.
+	End(ctx context.Context, a Append, following Admission) (Receipt, error)
 
 	// Ready returns runs that have something to do at now, oldest first: the oldest in state Ready,
 	// and of those Waiting the ones whose Wake came first and is not after now. Of runs with the same playbook and
@@ -51,6 +54,13 @@ type Journal interface {
 	Known(ctx context.Context, ids []string) (map[string]bool, error)
 	// Latest returns the event of an object that was admitted last; ErrNotFound if there is none.
 	Latest(ctx context.Context, tenant, object string) (Event, error)
+	// Newest returns the event of an object that, of those that a source brought by itself, occurred last,
+	// of several the one that was admitted last; ErrNotFound if there is none. What somebody brought by hand
+	// (Event.By) says nothing about what the source has seen.
+	Newest(ctx context.Context, tenant, object, source string) (Event, error)
+	// Uses counts the uses with the tenant, playbook, action and mode of one, after a moment. A journal
+	// remembers them at least for [playbooks.MaxRateWindow].
+	Uses(ctx context.Context, like Use, after time.Time) (int, error)
 	// Writes returns what playbooks meant to write to an object since a time, oldest first.
 	Writes(ctx context.Context, tenant, object string, since time.Time) ([]Write, error)
 }
@@ -103,6 +113,9 @@ type PlannedRun struct {
 	// Ceiling is how many live runs of the same playbook, tenant and object may have been created
 	// within a time before this one, held ones included.
 	Ceiling Ceiling
+	// Limit is how many runs of the same playbook, tenant and mode may have started within a time
+	// before this one, held ones not included. A start that is counted is stored as a use.
+	Limit   RunLimit
 	Entries []Entry
 	Writes  []Write
 }
@@ -116,6 +129,7 @@ type Append struct {
 	Wake    time.Time
 	Ended   time.Time
 	Writes  []Write
+	Uses    []Use // that limits count
 }
 
 // Loaded is a run with what it needs to go on.

@@ -37,7 +37,8 @@ type Machine struct {
 	left     map[string]*frame // calls that were given up and still clean up
 	vars     map[string]any    // the value of `vars`, shared by all scopes of the run
 	ended    *EndedData
-	asks     bool // a question was asked
+	asks     bool // people were asked something, or have to release a step
+	released bool // a person let the run go on where limits held it
 	flying   int
 	own      any // the data of the entry that is applied, if it was made here and not read
 }
@@ -51,6 +52,11 @@ type Decision struct {
 	Message string
 	// Wake is when Next is worth calling again although nothing was settled.
 	Wake time.Time
+	// Asks are questions that Next can't go on without: see Allow. What else there is to do is in the
+	// decision all the same.
+	Asks []Ask
+	// Uses are what limits count of the record: the playbook and the action.
+	Uses []Use
 	// More is set when Record was cut at MaxRecord: append it and call Next again.
 	More bool
 }
@@ -95,17 +101,10 @@ func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, lists map[
 	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
 		pending(list, steps)
 	}
-	m.play = newPlay(p, scope{
-		p.Subject:  subject,
-		"inputs":   inputs,
-		"lists":    lists,
-		"vars":     m.vars,
-		"steps":    steps,
-		"last":     nil,
-		"tenant":   map[string]any{"name": run.Tenant},
-		"playbook": playbookScope(p),
-		"run":      map[string]any{"id": string(run.ID), "url": run.ID.URL(), "startedAt": run.Created, "mode": string(run.Mode)},
-	}, "")
+	s := eventScope(p, ev, subject, lists, roomOfRun)
+	s["inputs"], s["vars"], s["steps"], s["last"] = inputs, m.vars, steps, nil
+	s["run"] = map[string]any{"id": string(run.ID), "url": run.ID.URL(), "startedAt": run.Created, "mode": string(run.Mode)}
+	m.play = newPlay(p, s, "")
 	return m, nil
 }
 
@@ -276,8 +275,8 @@ func (m *Machine) fold(e Entry) error {
 		}
 		m.ended = &end
 		return err
-	case e.Kind == Released && m.seq == 0:
-		return nil
+	case e.Kind == Released:
+		return m.foldReleased(e)
 	case e.Kind == Began && !m.begun && m.play.stage != isOver:
 		return m.foldBegan(e)
 	}
@@ -352,6 +351,7 @@ type turn struct {
 	d    Decision
 	wake time.Time
 	park string
+	asks []Ask
 }
 
 func (t *turn) full() bool { return len(t.d.Record) >= MaxRecord }
@@ -392,7 +392,7 @@ func expressionFault(where string, err error) *actions.Fault {
 // advance does the first thing that can be done now, and reports whether there was one.
 func (t *turn) advance() bool {
 	m := t.m
-	t.wake, t.park = time.Time{}, ""
+	t.wake, t.park, t.asks = time.Time{}, "", nil
 	if m.play.next(t) || m.nextLeft(t) {
 		return true
 	}
@@ -439,6 +439,8 @@ func (t *turn) decision() Decision {
 		d.State, d.Message = m.ended.State, m.ended.Message
 	case t.full():
 		d.State, d.More = Ready, true
+	case len(t.asks) > 0:
+		d.State, d.Wake, d.Asks = Ready, t.wake, t.asks
 	case m.flying > 0:
 		d.State, d.Wake, d.Message = Ready, t.wake, m.asking()
 	case !t.wake.IsZero():

@@ -12,9 +12,15 @@ import (
 // The machine decides whether it counts; here it finds its way to the machine, which is in the hands
 // of a driver or only in the journal.
 
+// word gives what a person says as entries that are folded in.
+type word func(m *Machine, now time.Time) ([]Entry, error)
+
+// one makes a word of one entry.
+func one(e Entry, err error) ([]Entry, error) { return []Entry{e}, err }
+
 // said is what a person says to a run, on its way to the driver that has it.
 type said struct {
-	what  func(m *Machine, now time.Time) (Entry, error)
+	what  word
 	reply chan error // of size one
 }
 
@@ -22,26 +28,26 @@ type said struct {
 // durable; [ErrMayNot] if it does not count, [ErrNotFound] if there is no such question. After any
 // other error it may still come to count: look before saying it again.
 func (e *Engine) Answer(ctx context.Context, run RunID, question string, d AnsweredData) error {
-	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) { return m.Answer(question, d, now) })
+	return e.say(ctx, run, func(m *Machine, now time.Time) ([]Entry, error) { return one(m.Answer(question, d, now)) })
 }
 
 // Cancel calls a run off: its steps end, what is in the air lands, finally runs.
 func (e *Engine) Cancel(ctx context.Context, run RunID, d CancelData) error {
-	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) { return m.Cancel(d, now) })
+	return e.say(ctx, run, func(m *Machine, now time.Time) ([]Entry, error) { return one(m.Cancel(d, now)) })
 }
 
 // Resolve records a person's word on an uncertain step and makes the run ready again. While an
 // attempt of the run is in the air, it is refused: what comes back may be the answer.
 func (e *Engine) Resolve(ctx context.Context, run RunID, step string, data ResolveData) error {
-	return e.say(ctx, run, func(m *Machine, now time.Time) (Entry, error) {
+	return e.say(ctx, run, func(m *Machine, now time.Time) ([]Entry, error) {
 		if e.running.Load() && m.flying > 0 {
-			return Entry{}, fmt.Errorf("%w: run %s is in progress: a step can be settled when nothing of it is in the air", ErrMayNot, run)
+			return nil, fmt.Errorf("%w: run %s is in progress: a step can be settled when nothing of it is in the air", ErrMayNot, run)
 		}
 		entry, err := m.Resolve(step, data, now.UTC())
 		if err != nil {
-			return Entry{}, fmt.Errorf("run %s: %w: %s", run, err, uncertainSteps(m.Uncertain()))
+			return nil, fmt.Errorf("run %s: %w: %s", run, err, uncertainSteps(m.Uncertain()))
 		}
-		return entry, nil
+		return []Entry{entry}, nil
 	})
 }
 
@@ -70,7 +76,7 @@ func (e *Engine) Questions(ctx context.Context, run RunID) ([]Question, error) {
 }
 
 // say brings a person's word to a run, wherever it is.
-func (e *Engine) say(ctx context.Context, run RunID, what func(*Machine, time.Time) (Entry, error)) error {
+func (e *Engine) say(ctx context.Context, run RunID, what word) error {
 	for {
 		d, ok := e.claim(run)
 		switch {
@@ -121,7 +127,7 @@ func (e *Engine) claim(run RunID) (*driver, bool) {
 
 // hear hands a person's word to the driver and waits until it is durable. A journal that refuses it
 // is asked again and again, so an error says only that it is not recorded for certain.
-func (d *driver) hear(ctx context.Context, what func(*Machine, time.Time) (Entry, error)) error {
+func (d *driver) hear(ctx context.Context, what word) error {
 	s := said{what: what, reply: make(chan error, 1)}
 	select {
 	case d.ears <- s:
@@ -139,7 +145,7 @@ func (d *driver) hear(ctx context.Context, what func(*Machine, time.Time) (Entry
 }
 
 // sayToJournal records a person's word in the journal, for a run that nobody drives.
-func (e *Engine) sayToJournal(ctx context.Context, run RunID, what func(*Machine, time.Time) (Entry, error)) error {
+func (e *Engine) sayToJournal(ctx context.Context, run RunID, what word) error {
 	loaded, err := e.o.Journal.Load(ctx, run)
 	if err != nil {
 		return err
@@ -152,9 +158,14 @@ func (e *Engine) sayToJournal(ctx context.Context, run RunID, what func(*Machine
 	if err != nil {
 		return fmt.Errorf("run %s: %w", run, err)
 	}
-	entry, err := what(m, e.o.Now())
+	now := e.o.Now()
+	entries, err := what(m, now)
 	if err != nil {
 		return err
 	}
-	return e.o.Journal.Append(context.WithoutCancel(ctx), Append{Run: run, Entries: []Entry{entry}, State: Ready, Message: m.asking()})
+	a := Append{Run: run, Entries: entries, State: Ready, Message: m.asking()}
+	if len(loaded.Entries) == 0 && len(entries) == 1 && entries[0].Kind == Released && m.playbook.Limits.Runs.Most > 0 { // it starts now
+		a.Uses = usesOf(loaded.Run, []Use{{Playbook: loaded.Run.Playbook}}, now)
+	}
+	return e.o.Journal.Append(context.WithoutCancel(ctx), a)
 }

@@ -17,6 +17,7 @@ import (
 // Between two stages what is in the air must land, and what nobody knows stays for a person.
 type play struct {
 	book    *playbooks.Playbook
+	caller  *play  // nil: the run's own
 	base    string // put before the paths of its lists: "" for the run's own
 	scope   scope
 	stage   stageOfPlay

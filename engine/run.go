@@ -89,9 +89,10 @@ const (
 	Woke    EntryKind = "woke"    // its time has come
 	Asked   EntryKind = "asked"   // people: what they are shown
 	Called  EntryKind = "called"  // another playbook, as a step: its inputs and variables
+	Limited EntryKind = "limited" // a limit holds a step until a person releases the run
 	Ended   EntryKind = "ended"   // the run is over
 
-	Released  EntryKind = "released"  // a person let a held run go on, or canceled it
+	Released  EntryKind = "released"  // a person let a held run go on, or called it off
 	Answered  EntryKind = "answered"  // by a person
 	Lapsed    EntryKind = "lapsed"    // nobody answered in time
 	Returned  EntryKind = "returned"  // from the other playbook: its outputs

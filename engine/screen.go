@@ -29,8 +29,12 @@ type Screen struct {
 // Gate is the part of a screen that is for events of one source.
 type Gate struct {
 	// Several says that more than one trigger listens to the source. Such a gate has no terms.
-	Several bool       `json:"several,omitempty"`
-	On      string     `json:"on,omitempty"` // created or updated; "": both
+	Several bool   `json:"several,omitempty"`
+	On      string `json:"on,omitempty"` // created or updated; "": both
+	// Change is the field that must have changed, Changed what the trigger asks of it. Such a gate
+	// has no terms.
+	Change  string     `json:"change,omitempty"`
+	Changed string     `json:"changed,omitempty"`
 	Terms   []GateTerm `json:"terms,omitempty"`
 	// Filter and When are the expressions that the terms are from, shortened, for faults.
 	Filter string `json:"filter,omitempty"`
@@ -113,12 +117,16 @@ func gateOf(p *playbooks.Playbook, t playbooks.Trigger) Gate {
 		default:
 			g.On = onNothing
 		}
-		if f := t.Poll.Filter; f != nil {
-			all := g.add(f.Program, p.Subject, true)
-			g.Filter = shorten(f.Program)
-			if !all {
-				return g
-			}
+		if t.Change != nil {
+			g.Change, g.Changed = t.Change.Field, t.Change.String()
+			return g
+		}
+	}
+	if f := t.Filter(); f != nil {
+		all := g.add(f.Program, p.Subject, true)
+		g.Filter = shorten(f.Program)
+		if !all {
+			return g
 		}
 	}
 	if p.When != nil {
@@ -188,6 +196,8 @@ func (m SetMember) blocked(ev Event, f *Facts) (Match, bool) {
 		match.Reason, match.Detail = SkipTenant, ev.Tenant
 	case g.On != "" && g.On != version(f.Updated):
 		match.Reason = SkipVersion
+	case g.Change != "" && !ev.changed(g.Change):
+		match.Reason, match.Detail = SkipChange, g.Changed
 	default:
 		return g.blocked(match, f)
 	}

@@ -75,6 +75,11 @@ func (s *search) circumstances(ev Event) {
 	if fact, named := s.group.tenants[ev.Tenant]; named {
 		s.hold(fact)
 	}
+	for field, fact := range s.group.changes {
+		if _, changed := ev.Changes[field]; changed {
+			s.hold(fact)
+		}
+	}
 }
 
 func (s *search) hold(fact int) bool {

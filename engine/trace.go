@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ type StepTrace struct {
 	Name     string          `json:"name,omitempty"`
 	Kind     string          `json:"kind"` // action, if, switch, foreach, parallel, wait, approve, ask, playbook, set, stop, fail
 	Action   string          `json:"action,omitempty"`
-	Status   string          `json:"status"` // ok, failed, skipped, dry, uncertain, running, waiting
+	Status   string          `json:"status"` // ok, failed, skipped, dry, uncertain, running, waiting, held
 	Taken    *bool           `json:"taken,omitempty"`
 	Way      int             `json:"way,omitempty"` // of a switch: which case, from 1
 	Items    int             `json:"items,omitempty"`
@@ -183,6 +184,11 @@ func (t *tracer) entry(e Entry) {
 		}
 	case Assign:
 		t.assigned(t.step(path), e)
+	case Limited:
+		s := t.step(path)
+		if d, err := decodeData[LimitedData](e); err == nil {
+			s.Status, s.Message = "held", fmt.Sprintf("limits.effects of %s: %s, and %d began before", d.Beyond.Playbook, d.Beyond.Limit, d.Beyond.Count)
+		}
 	case Intent:
 		t.intent(t.step(path), part, e)
 	case Outcome:

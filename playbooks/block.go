@@ -46,12 +46,10 @@ func notYetMend(name string) string {
 	switch name {
 	case "undo":
 		return "give the steps that may fail on_error: [steps]"
-	case "sla", "change":
+	case "sla":
 		return "use poll or schedule with a condition"
 	case "subscription":
 		return "use poll: it finds the same changes a little later"
-	case "limits":
-		return "use concurrency and dedupe"
 	case "state", "seen", "history":
 		return "use dedupe to act once within a window, or alert.list to count what Graph knows"
 	}

@@ -46,6 +46,9 @@ const (
 	codeRepeats        = "PB062"
 	codeRivals         = "PB063"
 	codeUnusedName     = "PB064"
+	codeRate           = "PB056"
+	codeAwaited        = "PB057"
+	codeRunLoop        = "PB058"
 )
 
 // Codes explains every finding that this package reports.
@@ -66,6 +69,8 @@ func formCodes() []diag.Code {
 			Help: "Everything in a playbook has a limit, so that no file can make the daemon slow or large, and no typing error (1000 instead of 10) can make it act more than anybody meant. The limits are listed in the reference."},
 		{Code: codeDuration, Title: "Not a duration", Severity: diag.Error,
 			Help: "Times are whole numbers with a unit, the largest unit first: 30s, 5m, 1h30m, 7d. A number alone is refused because nobody can see whether seconds or minutes are meant."},
+		{Code: codeRate, Title: "Not a number within a time", Severity: diag.Error,
+			Help: "Limits are written as a number, a slash and a time: 50/1h lets fifty through within any hour. The time slides: it reaches back from each moment, and does not begin anew at the full hour."},
 		{Code: codeName, Title: "Not a name that can be used here", Severity: diag.Error,
 			Help: "Playbooks and webhooks have names in kebab-case (close-scanner-alerts), because they are parts of addresses. Steps, variables, inputs and items have names of letters, digits and _, because expressions use them. A name that means something already cannot be taken."},
 		{Code: codeWord, Title: "Not one of the words allowed", Severity: diag.Error,
@@ -77,7 +82,7 @@ func formCodes() []diag.Code {
 		{Code: codeExpression, Title: "The expression is wrong", Severity: diag.Error,
 			Help: "The expression cannot be read, names something that does not exist, or compares values that are never equal. Names, fields and types are checked when the playbook is loaded, so that a misspelt field is found now and not on the night it matters."},
 		{Code: codePhase, Title: "The value does not exist yet at this place", Severity: diag.Error,
-			Help: "when, concurrency and dedupe decide whether a run starts. vars, steps, run, inputs and last belong to a run, so they have no value there: use the event, lists, tenant and playbook. failure has a value in the steps of an on_error only."},
+			Help: "when, concurrency and dedupe decide whether a run starts. vars, steps, run, inputs and last belong to a run, so they have no value there: use the event, lists, tenant and playbook. failure has a value in the steps of an on_error only, change in playbooks with a change trigger only."},
 		{Code: codeSecret, Title: "A secret in the wrong place", Severity: diag.Error,
 			Help: "A secret may stand only where an action declares a field for it, as the whole value: ${{ secrets.NAME }}. The run then carries its name, and only the action sees its text. In an expression, a message or a condition a secret would end up in records and logs, so it is refused there. The text of a secret never stands in a playbook."},
 		{Code: codeDuplicate, Title: "Given twice", Severity: diag.Error,
@@ -99,7 +104,7 @@ func meaningCodes() []diag.Code {
 		{Code: codeLaterStep, Title: "The step has no result at this place", Severity: diag.Error,
 			Help: "A step can be read by those that come after it. Steps of a foreach can be read inside of it only, because outside there is one for each item: steps.ID.items of the foreach holds a row for each."},
 		{Code: codeUnknownName, Title: "There is no such name", Severity: diag.Error,
-			Help: "The expression names a step, variable or input that the playbook does not have."},
+			Help: "The expression names a step, variable or input that the playbook does not have, a change trigger a field that the object does not have, or a limit an action that no step calls."},
 		{Code: codeUnusedID, Title: "The id is not used", Severity: diag.Warning,
 			Help: "Nothing reads steps.ID. That is harmless, but often the sign of a reference that was forgotten or goes to another step."},
 		{Code: codeUnreachable, Title: "The step is never reached", Severity: diag.Error,
@@ -113,7 +118,7 @@ func meaningCodes() []diag.Code {
 		{Code: codeFilterProperty, Title: "Graph does not filter by this property", Severity: diag.Error,
 			Help: "Graph filters alerts by assignedTo, classification, determination, createdDateTime, lastUpdateDateTime, severity, serviceSource and status, and incidents by the same without serviceSource. Anything else is answered with an error. Conditions on other properties belong into when."},
 		{Code: codeFilterLiteral, Title: "The property is never equal to this", Severity: diag.Error,
-			Help: "The filter compares a property with a value that it never has, so it would find nothing, or everything. Graph's words often differ from those of the portal and of the retired alert API: the highest severity is high, a new alert is new and not newAlert."},
+			Help: "The filter compares a property with a value that it never has, so it would find nothing, or everything; or a change trigger waits for a value that the field never has. Graph's words often differ from those of the portal and of the retired alert API: the highest severity is high, a new alert is new and not newAlert."},
 		{Code: codeSchedule, Title: "Not a schedule", Severity: diag.Error,
 			Help: "cron has five fields: minute, hour, day of the month, month, weekday. timezone is a name of the time zone database, such as Europe/Berlin, or UTC."},
 		{Code: codeUnowned, Title: "A playbook that closes alerts without owner, reason and expires", Severity: diag.Error,
@@ -140,6 +145,10 @@ func meaningCodes() []diag.Code {
 			Help: "Both can match the same alert or incident, and give a field different values. Which of them comes last is chance. Give the one that should be considered first a higher priority and let its change exclude the other, or make the conditions exclude each other."},
 		{Code: codeUnusedName, Title: "The variable or input is not used", Severity: diag.Warning,
 			Help: "Nothing reads vars.NAME or inputs.NAME. That is harmless, but often the sign of a reference that was forgotten, or goes to another name."},
+		{Code: codeAwaited, Title: "There is no playbook whose runs could end", Severity: diag.Error,
+			Help: "A run trigger waits for the end of another playbook's runs and names it. It must be in the same set, without mistakes of its own: a name that is misspelt would be a trigger that never fires."},
+		{Code: codeRunLoop, Title: "Playbooks that start each other", Severity: diag.Error,
+			Help: "Following the run triggers from playbook to playbook leads back to where it began: the end of each run would start the next one, for ever. That some states do not lead on is not looked at: which state a run ends in is for nobody to promise."},
 		{Code: codeExpand, Title: "The incident comes without its alerts", Severity: diag.Warning,
 			Help: "Incidents are polled without their alerts unless the poll says expand: alerts. Without, incident.alerts is empty, and so are ips(incident), devices(incident) and their like."},
 	}

@@ -164,6 +164,7 @@ func (c *compiler) playbook(root *document.Node) {
 	c.closingIsOwned(b)
 	c.unusedIDs()
 	c.unusedNames()
+	c.unusedLimits(b.get("limits"))
 	c.book.Lists = sortedNames(c.lists)
 	if !c.o.AsItWas && !c.findings.HasErrors() {
 		c.judge()
@@ -178,6 +179,9 @@ func (c *compiler) flow(b *block, scope *scope) {
 				c.book.Concurrency = c.keyTemplate(key, scope)
 			}
 		}
+	}
+	if n := b.get("limits"); n != nil {
+		c.limits(n)
 	}
 	n := b.get("dedupe")
 	if n == nil {

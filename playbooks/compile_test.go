@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 )
@@ -271,6 +272,13 @@ func TestEveryLimitHoldsAtAndBeyondIt(t *testing.T) {
 		"webhook path": {playbooks.MaxWebhookPath, func(n int) string {
 			return "name: a\ntriggers:\n  - webhook: {path: " + strings.Repeat("p", n) + ", auth: {hmac: k}}\n" + steps
 		}},
+		"runs within a limit": {playbooks.MaxRate, func(n int) string { return head + fmt.Sprintf("limits: {runs: %d/1h}\n", n) + steps }},
+		"values of a change": {playbooks.MaxEnumValues, func(n int) string {
+			return "name: a\ntriggers:\n  - change:\n      resource: alerts\n      field: title\n      from:\n" + many(n, "        - t%i\n") + steps
+		}},
+		"playbooks waited for": {playbooks.MaxEndedPlaybooks, func(n int) string {
+			return "name: a\ntriggers:\n  - run:\n      playbook:\n" + many(n, "        - b%i\n") + steps
+		}},
 		"filter length": {playbooks.MaxFilterLength, func(n int) string {
 			text := "assignedTo eq ''"
 			return "name: a\ntriggers:\n  - poll: {resource: alerts, filter: \"assignedTo eq '" + strings.Repeat("x", n-len(text)) + "'\"}\n" + steps
@@ -294,12 +302,35 @@ func TestEveryLimitHoldsAtAndBeyondIt(t *testing.T) {
 	}
 }
 
+func TestActionsThatAreLimitedAreFewEnough(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{playbooks.MaxLimitedActions: "", playbooks.MaxLimitedActions + 1: "PB024"} {
+		var list []actions.Action
+		limits, steps := "limits:\n  effects:\n", "steps:\n"
+		for i := range n {
+			name := fmt.Sprintf("test.%c", 'a'+rune(i))
+			list = append(list, define[sendIn, sendOut](name, actions.Once, nil))
+			limits += fmt.Sprintf("    %s: 5/1h\n", name)
+			steps += fmt.Sprintf("  - {action: %s, with: {to: x, text: x, token: \"${{ secrets.t }}\"}}\n", name)
+		}
+		_, findings := playbooks.Compile("a.yaml", []byte("name: a\ntriggers: [manual]\n"+limits+steps), playbooks.Options{Catalog: actions.NewRegistry(list...)})
+		got := ""
+		for _, f := range findings {
+			got += f.Code
+		}
+		if got != want {
+			t.Errorf("%d actions give %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
 	t.Parallel()
 	every := "name: a\ntriggers:\n  - poll: {resource: alerts, every: %s}\nsteps: [{stop: done}]\n"
 	window := "name: a\ntriggers:\n  - poll: {resource: alerts}\ndedupe: {key: x, window: %s}\nsteps: [{stop: done}]\n"
 	timeout := "name: a\ntriggers: [manual]\nsteps:\n  - action: alert.list\n    timeout: %s\n"
 	backoff := "name: a\ntriggers: [manual]\nsteps:\n  - action: alert.list\n    retry: {initial: %[1]s, max: %[1]s}\n"
+	rate := "name: a\ntriggers: [manual]\nlimits: {runs: 5/%s}\nsteps: [{stop: done}]\n"
 	for _, c := range []struct {
 		src         string
 		least, most time.Duration
@@ -307,6 +338,7 @@ func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
 	}{
 		{every, playbooks.MinPollEvery, playbooks.MaxPollEvery, "PB024"},
 		{window, playbooks.MinDedupeWindow, playbooks.MaxDedupeWindow, "PB024"},
+		{rate, playbooks.MinRateWindow, playbooks.MaxRateWindow, "PB024"},
 		{timeout, playbooks.MinTimeout, playbooks.MaxTimeout, "PB024"},
 		{backoff, playbooks.MinBackoff, playbooks.MaxBackoff, "PB024 PB024"},
 		{"name: a\ntriggers: [manual]\nsteps:\n  - wait: %s\n", playbooks.MinWait, playbooks.MaxWait, "PB024"},

@@ -32,6 +32,10 @@ func Schema(specs []actions.Spec) *actions.Schema {
 			"key":    {Type: "string", Description: "For example ${{ alert.incidentId }}."},
 			"window": duration("How long a key counts."),
 		}), "key", "window"),
+		"limits": closed("Beyond these a run is parked for a person.", limitKeys(), map[string]*actions.Schema{
+			"runs":    rate("How many runs may start within a time."),
+			"effects": {Type: "object", MinProperties: new(1), MaxProperties: new(MaxLimitedActions), Description: "How often an action may be begun within a time.", AdditionalProperties: rate("")},
+		}),
 		"steps":      stepsOf("What the playbook does, in order."),
 		"on_failure": stepsOf("What to do when the steps have failed. Expressions read failure.step, failure.code and failure.message."),
 		"finally":    stepsOf("What to do at every end: success, failure and cancellation."),
@@ -70,7 +74,20 @@ func triggerSchema() *actions.Schema {
 		"inputs": inputsSchema("What the person is asked for. Expressions read it as inputs.NAME."),
 	})
 	manual.Type, manual.Types = "", []string{"object", "null"}
-	kinds := closed("", triggerKinds(), map[string]*actions.Schema{"poll": poll, "webhook": webhook, "schedule": schedule, "manual": manual})
+	change := required(closed("Start when a field of an object has changed.", changeKeys(), map[string]*actions.Schema{
+		"resource": words("What to watch.", alertsResource, incidentsResource),
+		"field":    {Type: "string", Description: "The field, by Graph's name: status, severity, assignedTo …"},
+		"from":     {Description: "The value before, or a list of such values. Left out: any."},
+		"to":       {Description: "The value after, or a list of such values. Left out: any."},
+		"by":       words("Whose changes count. Left out: anyone.", ByPerson, ByUs, ByAnyone),
+		"every":    duration("How often to look. Left out: 1m."),
+		"expand":   words("Incidents: bring their alerts along.", alertsResource),
+	}), "resource", "field")
+	run := required(closed("Start when a run of another playbook has ended.", runKeys(), map[string]*actions.Schema{
+		"playbook": {AnyOf: []*actions.Schema{{Type: "string"}, {Type: "array", MinItems: new(1), MaxItems: new(MaxEndedPlaybooks), Items: &actions.Schema{Type: "string"}}}, Description: "The playbook whose runs count, or a list of them."},
+		"state":    {AnyOf: []*actions.Schema{words("", endStates()...), {Type: "array", MinItems: new(1), Items: words("", endStates()...)}}, Description: "How they ended. Left out: in whichever way."},
+	}), "playbook")
+	kinds := closed("", triggerKinds(), map[string]*actions.Schema{"poll": poll, "change": change, "run": run, "webhook": webhook, "schedule": schedule, "manual": manual})
 	kinds.MinProperties, kinds.MaxProperties = new(1), new(1)
 	return &actions.Schema{AnyOf: []*actions.Schema{kinds, words("", string(ManualTrigger))}}
 }
@@ -207,6 +224,11 @@ func identifier() *actions.Schema {
 func described(s *actions.Schema, description string) *actions.Schema {
 	s.Description = description
 	return s
+}
+
+// rate is a number within a time.
+func rate(description string) *actions.Schema {
+	return &actions.Schema{Type: "string", Pattern: "^ *[0-9]+ */ *([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)? *$", Description: description}
 }
 
 // condition is a bare expression.

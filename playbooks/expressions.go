@@ -20,7 +20,7 @@ func languageNames() []string {
 		"sla", "change", "status", "output", "error"}
 }
 
-func laterRoots() []string { return []string{"state", "sla", "change"} }
+func laterRoots() []string { return []string{"state", "sla"} }
 
 func laterFunctions() []string {
 	return []string{"seen", "history", "onDuty", "leastLoaded", "businessElapsed", "businessAdd", "inBusinessHours"}

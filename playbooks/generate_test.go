@@ -59,6 +59,7 @@ func (g *generator) playbook() object {
 		return rarely[any](g, "", true, `tenant.name != ""`, `"x" in lists.known_noise`, `playbook.mode == "live"`)
 	})
 	g.maybe(p, "concurrency", func() any { return object{"key": rarely(g, " ", "one", "${{ tenant.name }}")} })
+	g.maybe(p, "limits", func() any { return object{"runs": rarely(g, "50", "50/1h", "1/7d", "10 / 1h30m")} })
 	g.maybe(p, "dedupe", func() any { return object{"key": "${{ tenant.name }}", "window": g.duration("1s", "90d")} })
 	p["steps"] = g.list(2)
 	g.plain = true
@@ -77,7 +78,7 @@ func (g *generator) triggers() []any {
 	subject := drawn(g, "alert", "incident", "event")
 	var all []any
 	for i := range rapid.IntRange(1, 2).Draw(g.T, "triggers") {
-		switch kind := drawn(g, "poll", "webhook", "schedule", "manual"); {
+		switch kind := drawn(g, "poll", "poll", "change", "webhook", "schedule", "run", "manual"); {
 		case kind == "poll" && subject != "event":
 			g.use("poll")
 			poll := object{"resource": subject + "s"}
@@ -90,6 +91,21 @@ func (g *generator) triggers() []any {
 				poll["expand"] = "alerts"
 			}
 			all = append(all, object{"poll": poll})
+		case kind == "change" && subject != "event":
+			g.use("change")
+			change := object{"resource": subject + "s", "field": rarely(g, "state", "status", "assignedTo", "classification")}
+			g.maybe(change, "from", func() any { return rarely[any](g, "closed", nil, "unknown", []any{"unknown", nil}) })
+			g.maybe(change, "to", func() any { return rarely[any](g, []any{}, "resolved", []any{"resolved"}) })
+			g.maybe(change, "by", func() any { return drawn(g, "us", "person", "anyone") })
+			if subject == "incident" {
+				change["expand"] = "alerts"
+			}
+			all = append(all, object{"change": change})
+		case kind == "run" && subject == "event":
+			g.use("run")
+			run := object{"playbook": rarely[any](g, "Not One", "other", []any{"other", "another"})}
+			g.maybe(run, "state", func() any { return rarely[any](g, "parked", "failed", []any{"failed", "canceled"}) })
+			all = append(all, object{"run": run})
 		case kind == "schedule" && subject == "event":
 			g.use("schedule")
 			schedule := object{"cron": drawn(g, "0 8 * * 1-5", "*/10 * * * *")}

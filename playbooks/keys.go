@@ -8,21 +8,26 @@ import "slices"
 
 func playbookKeys() []string {
 	return []string{"name", "description", "owner", "reason", "expires", "tags", "priority", "tenants", "mode", "enabled",
-		"triggers", "when", "vars", "steps", "on_failure", "finally", "outputs", "concurrency", "dedupe"}
+		"triggers", "when", "vars", "steps", "on_failure", "finally", "outputs", "concurrency", "dedupe", "limits"}
 }
 
 // laterPlaybookKeys are keys of the language that this version refuses.
 func laterPlaybookKeys() []string {
-	return []string{"limits", "state"}
+	return []string{"state"}
 }
 
 func triggerKinds() []string {
-	return []string{string(PollTrigger), string(WebhookTrigger), string(ScheduleTrigger), string(ManualTrigger)}
+	return []string{string(PollTrigger), string(ChangeTrigger), string(WebhookTrigger), string(ScheduleTrigger), string(RunTrigger), string(ManualTrigger)}
 }
 
-func laterTriggerKinds() []string { return []string{"sla", "change", "run", "subscription"} }
+func laterTriggerKinds() []string { return []string{"sla", "subscription"} }
 
-func pollKeys() []string     { return []string{"resource", "every", "filter", "expand", "on"} }
+func pollKeys() []string { return []string{"resource", "every", "filter", "expand", "on"} }
+func changeKeys() []string {
+	return []string{"resource", "field", "from", "to", "by", "every", "expand"}
+}
+func runKeys() []string      { return []string{"playbook", "state"} }
+func limitKeys() []string    { return []string{"runs", "effects"} }
 func webhookKeys() []string  { return []string{"path", "auth", "as"} }
 func authKeys() []string     { return []string{"hmac", "apiKey"} }
 func scheduleKeys() []string { return []string{"cron", "timezone", "missed"} }

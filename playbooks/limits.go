@@ -34,6 +34,9 @@ const (
 	MaxItemsConcurrency  = 50
 	MaxAttempts          = 20
 	MaxWebhookPath       = 64
+	MaxEndedPlaybooks    = 20      // playbooks whose runs one run trigger waits for
+	MaxLimitedActions    = 20      // actions under limits.effects
+	MaxRate              = 10_000  // runs or effects that a limit lets through within its time
 	MaxFilterLength      = 2048    // characters of a poll's filter
 	MaxFilterDepth       = 16      // parentheses inside parentheses
 	MaxFilterComparisons = 30      // literals of in count too
@@ -56,6 +59,8 @@ const (
 	MinWaitEvery    = 5 * time.Second
 	MinDedupeWindow = time.Second
 	MaxDedupeWindow = 90 * 24 * time.Hour
+	MinRateWindow   = time.Second
+	MaxRateWindow   = 7 * 24 * time.Hour
 	ExpiresSoon     = 14 * 24 * time.Hour // a playbook that ends within this time is reported
 )
 

@@ -78,6 +78,7 @@ func Load(fsys fs.FS, root string, o Options) (*Set, diag.Findings) {
 	books := l.compile(l.readAll())
 	books = l.distinct(books)
 	books = l.agree(books)
+	books = l.chains(books)
 	l.findings = append(l.findings, rivals(books)...)
 	l.findings.Sort()
 	return NewSet(books...), l.findings

@@ -42,6 +42,7 @@ type Playbook struct {
 	Calls       map[string]*Playbook // every playbook that a step calls, directly or not
 	Concurrency *expression.Template // key: one run at a time for each; nil: no limit
 	Dedupe      *Dedupe
+	Limits      Limits
 
 	callDepth int // how many playbooks a run of this one may be inside of, itself included
 }
@@ -76,20 +77,36 @@ const (
 	WebhookTrigger  TriggerKind = "webhook"
 	ScheduleTrigger TriggerKind = "schedule"
 	ManualTrigger   TriggerKind = "manual"
+	ChangeTrigger   TriggerKind = "change"
+	RunTrigger      TriggerKind = "run"
 )
 
-// Trigger says which events concern a playbook. Exactly one of the pointers is set.
+// Trigger says which events concern a playbook. Exactly one of the pointers is set, but that a Change
+// comes with the Poll that brings the versions.
 type Trigger struct {
 	Kind TriggerKind
 	Pos  diag.Position
 	// Source is the name that events of this trigger carry: "poll/alerts", "webhook/edr",
-	// "schedule/NAME/INDEX", "manual/NAME".
+	// "schedule/NAME/INDEX", "manual/NAME", "run".
 	Source string
 
 	Poll     *Poll
+	Change   *Change
+	Run      *EndOfRun
 	Webhook  *Webhook
 	Schedule *Schedule
 	Manual   *Manual
+}
+
+// Filter is what the trigger itself asks of an event; nil: nothing.
+func (t *Trigger) Filter() *Filter {
+	switch {
+	case t.Poll != nil:
+		return t.Poll.Filter
+	case t.Run != nil:
+		return t.Run.Filter
+	}
+	return nil
 }
 
 // Poll asks Graph for what changed. All playbooks of a tenant share one poll for each resource.

@@ -169,7 +169,7 @@ func (j *judge) repeats() {
 			continue
 		}
 		for _, t := range p.Triggers {
-			if t.Poll == nil || !t.Poll.Updated {
+			if t.Poll == nil || !t.Poll.Updated || t.Change != nil { // another change does not fire it
 				continue
 			}
 			holds := expression.All(j.passes(t.Poll), j.matches(), w.at)

@@ -78,14 +78,18 @@ func (s *scope) env(lists map[string]bool) *expression.Env {
 
 // matchScope is what conditions and keys may name: all that is known before there is a run.
 func (c *compiler) matchScope() *scope {
+	names := map[string]expression.Type{
+		c.book.Subject: c.book.SubjectType,
+		"tenant":       tenantType(),
+		"playbook":     playbookType(),
+	}
+	if t, ok := c.changeType(); ok {
+		names["change"] = t
+	}
 	return &scope{
 		vars:  map[string]expression.Type{},
 		steps: map[string]expression.Type{},
-		names: map[string]expression.Type{
-			c.book.Subject: c.book.SubjectType,
-			"tenant":       tenantType(),
-			"playbook":     playbookType(),
-		},
+		names: names,
 	}
 }
 

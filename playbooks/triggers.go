@@ -41,7 +41,7 @@ func (c *compiler) triggers(b *block) {
 		case first != subject:
 			c.fail(item, codeSubject, "make two playbooks of it",
 				"this trigger brings an %s, but the ones above bring an %s", subject, first)
-		case subject == eventSubject:
+		case subject == eventSubject && slices.ContainsFunc(c.book.Triggers, func(t Trigger) bool { return t.Run == nil }):
 			c.book.SubjectType = expression.Any // events of several triggers have no common shape
 		}
 	}
@@ -49,8 +49,11 @@ func (c *compiler) triggers(b *block) {
 }
 
 func (c *compiler) subjectType(t Trigger, subject string) expression.Type {
-	if t.Kind == ScheduleTrigger {
+	switch t.Kind {
+	case ScheduleTrigger:
 		return scheduledType()
+	case RunTrigger:
+		return endedType()
 	}
 	return SubjectTypeOf(subject)
 }
@@ -63,11 +66,12 @@ func bringsAlerts(triggers []Trigger) bool {
 }
 
 // sources refuses two webhooks with one path, and two ways to start by hand: nobody could tell
-// which of them is meant. Several polls of one resource are fine, each with its own filter.
+// which of them is meant. Several polls of one resource are fine, each with its own filter, and so are
+// several triggers that wait for runs.
 func (c *compiler) sources(n *document.Node) {
 	seen := map[string]bool{}
 	for _, t := range c.book.Triggers {
-		if t.Poll != nil {
+		if t.Poll != nil || t.Run != nil {
 			continue
 		}
 		if seen[t.Source] {
@@ -99,7 +103,7 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 		return t, "", false
 	case len(kinds) == 0:
 		if len(n.Pairs) == 0 {
-			c.fail(n, codeMissing, "write poll, webhook, schedule or manual", "this trigger is empty")
+			c.fail(n, codeMissing, "write poll, change, webhook, schedule, run or manual", "this trigger is empty")
 		}
 		return t, "", false
 	}
@@ -112,6 +116,14 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 			subject = meantSubject(body)
 		}
 		t.Source = "poll/" + t.pollResource()
+	case ChangeTrigger:
+		if t.Poll, t.Change, subject = c.change(body); subject == "" {
+			subject = meantSubject(body)
+		}
+		t.Source = "poll/" + t.pollResource()
+	case RunTrigger:
+		t.Run = c.ended(body)
+		t.Source, subject = RunSource, eventSubject
 	case WebhookTrigger:
 		t.Webhook, subject = c.webhook(body)
 		t.Source = "webhook/" + t.webhookPath()
@@ -162,14 +174,28 @@ func (c *compiler) poll(n *document.Node) (*Poll, string) {
 		return nil, ""
 	}
 	p := &Poll{Every: b.duration("every", MinPollEvery, MaxPollEvery, DefaultPollEvery)}
+	subject := c.polled(b, p)
+	if subject == "" {
+		return p, ""
+	}
+	p.Created, p.Updated = c.versions(b.get("on"))
+	if f := b.get("filter"); f != nil {
+		p.Filter = c.filter(f, p.Resource, subject)
+		c.filters[p] = f
+	}
+	return p, subject
+}
+
+// polled reads what a poll asks for, and names what it brings; "" if that can't be told.
+func (c *compiler) polled(b *block, p *Poll) (subject string) {
 	resource, ok := b.need("resource", "alerts or incidents")
 	if !ok {
-		return p, ""
+		return ""
 	}
 	if p.Resource, ok = c.oneOf(resource, "resource", []string{alertsResource, incidentsResource}); !ok {
-		return p, ""
+		return ""
 	}
-	subject := alertSubject
+	subject = alertSubject
 	if p.Resource == incidentsResource {
 		subject = incidentSubject
 	}
@@ -180,12 +206,7 @@ func (c *compiler) poll(n *document.Node) (*Poll, string) {
 			c.fail(e, codeConflict, "remove it", "only incidents can be expanded with their %s", w)
 		}
 	}
-	p.Created, p.Updated = c.versions(b.get("on"))
-	if f := b.get("filter"); f != nil {
-		p.Filter = c.filter(f, p.Resource, subject)
-		c.filters[p] = f
-	}
-	return p, subject
+	return subject
 }
 
 // versions reads which versions of an object concern a playbook. The default is both: a playbook

@@ -34,7 +34,7 @@ type Desk interface {
 	Cancel(ctx context.Context, run string, d engine.CancelData) (engine.RunID, error)
 	// Resolve settles an uncertain step of a parked run.
 	Resolve(ctx context.Context, run, step string, d engine.ResolveData) (engine.RunID, error)
-	// Release lets a run that was held before it began go on, or cancels it.
+	// Release lets a run go on where the ceiling or a limit holds it, or calls it off.
 	Release(ctx context.Context, run string, d engine.ReleasedData) (engine.RunID, error)
 	// Start starts a playbook by hand.
 	Start(ctx context.Context, playbook, by string, event, inputs json.RawMessage) (engine.RunID, error)

@@ -101,7 +101,7 @@ func Table() []Row {
 		Decisions:     {"playbookd_decisions_total", Counter, "decisions", []string{"verdict", "reason"}, "Decisions about new events; playbooks that listen to other sources are not among them. screened are those that followed from the comparisons that a condition begins with: not_matched or skipped, as playbookd show says of each"},
 
 		RunsStarted: {"playbookd_runs_started_total", Counter, "runs", []string{"playbook"}, "Runs that began"},
-		RunsHeld:    {"playbookd_runs_held_total", Counter, "runs", []string{"playbook"}, "Runs that were parked before they began, because the playbook ran too often for the object"},
+		RunsHeld:    {"playbookd_runs_held_total", Counter, "runs", []string{"playbook"}, "Runs that were parked before they began, because the playbook ran too often, for the object or at all"},
 		RunsEnded:   {"playbookd_runs_ended_total", Counter, "runs", []string{"playbook", "state"}, "Runs that ended, by how"},
 		RunDuration: {"playbookd_run_duration_seconds", Histogram, "seconds", []string{"state"}, "From the start of a run to its end, waiting included"},
 		RunDelay:    {"playbookd_run_delay_seconds", Histogram, "seconds", nil, "From when an event was seen until its run is under way and makes its first attempt"},

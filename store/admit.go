@@ -180,8 +180,8 @@ func (ad *admission) needDocument(digest, what string) error {
 const (
 	sqlFindEvent = `SELECT n FROM events WHERE id = ?1`
 	sqlAddEvent  = `INSERT INTO events (id, tenant, source, kind, object, title, occurred, seen,
-			payload, payload_blob, inputs, inputs_blob, set_n, started_by, facts)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+			payload, payload_blob, inputs, inputs_blob, set_n, started_by, facts, changes)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
 		ON CONFLICT (id) DO NOTHING`
 	sqlEarlier = `SELECT 1 FROM events WHERE object = ?1 AND object <> '' AND tenant = ?2 AND n < ?3 LIMIT 1`
 )
@@ -215,24 +215,44 @@ func (ad *admission) event(place int, p engine.Planned) error {
 			matches = engine.Repeats(slices.Clone(matches), run.Run, repeated)
 			continue
 		}
-		held, err := ad.beyond(run)
-		if err != nil {
+		if matches, err = ad.startOrHold(n, run, matches); err != nil {
 			return fmt.Errorf("run %s: %w", run.Run.ID, err)
 		}
-		if held {
-			run = engine.Hold(run)
-		}
-		if err := ad.start(n, run); err != nil {
-			return fmt.Errorf("run %s: %w", run.Run.ID, err)
-		}
-		if held {
-			ad.receipt.Held = append(ad.receipt.Held, run.Run.ID)
-			continue
-		}
-		ad.receipt.Matched++
-		ad.receipt.Started = append(ad.receipt.Started, run.Run.ID)
 	}
 	return ad.decisions(n, matches)
+}
+
+// startOrHold stores a run, and says in the decision about it if it is beyond a limit nevertheless.
+func (ad *admission) startOrHold(event int64, run engine.PlannedRun, matches []engine.Match) ([]engine.Match, error) {
+	circles, err := ad.beyond(run)
+	if err != nil {
+		return matches, err
+	}
+	limited := false
+	if !circles {
+		if limited, err = ad.beyondLimit(run); err != nil {
+			return matches, err
+		}
+		if limited && run.Limit.Instead != "" {
+			limited, matches = false, engine.Note(matches, run)
+		}
+	}
+	if circles || limited {
+		ad.receipt.Held = append(ad.receipt.Held, run.Run.ID)
+		if limited {
+			ad.receipt.Limited = append(ad.receipt.Limited, run.Run.ID)
+		}
+		return matches, ad.start(event, engine.Hold(run, limited))
+	}
+	ad.receipt.Matched++
+	ad.receipt.Started = append(ad.receipt.Started, run.Run.ID)
+	if err := ad.start(event, run); err != nil {
+		return matches, err
+	}
+	if use, counted := run.Start(); counted {
+		err = ad.addUse(use)
+	}
+	return matches, err
 }
 
 // addEvent stores an event and tells its number; 0 for one that is known.
@@ -257,8 +277,14 @@ func (ad *admission) addEvent(ev engine.Event, f *engine.Facts) (int64, error) {
 			return 0, fmt.Errorf("facts: %w", err)
 		}
 	}
+	var changes any
+	if len(ev.Changes) > 0 {
+		if changes, err = json.Marshal(ev.Changes); err != nil {
+			return 0, fmt.Errorf("changes: %w", err)
+		}
+	}
 	res, err := ad.exec(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
-		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By, facts)
+		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By, facts, changes)
 	if err != nil {
 		return 0, err
 	}

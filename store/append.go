@@ -10,10 +10,7 @@ import (
 // Append implements [engine.Journal]. A run that is over takes no more: that is also
 // [engine.ErrOutOfOrder].
 func (db *DB) Append(ctx context.Context, a engine.Append) error {
-	err := a.State.Check(a.Wake, a.Ended)
-	if err == nil {
-		err = checkWrites(a.Writes, a.Run)
-	}
+	err := checkAppend(a)
 	if err == nil {
 		err = db.writer.write(ctx, func(t *tx) error { return t.append(a) })
 	}
@@ -21,6 +18,13 @@ func (db *DB) Append(ctx context.Context, a engine.Append) error {
 		return fmt.Errorf("append to run %s: %w", a.Run, err)
 	}
 	return nil
+}
+
+func checkAppend(a engine.Append) error {
+	if err := a.State.Check(a.Wake, a.Ended); err != nil {
+		return err
+	}
+	return checkWrites(a.Writes, a.Run)
 }
 
 const (
@@ -48,6 +52,11 @@ func (t *tx) append(a engine.Append) error {
 	}
 	if err := t.addHistory(r.n, a.Entries, a.Writes); err != nil {
 		return err
+	}
+	for _, u := range a.Uses {
+		if err := t.addUse(u); err != nil {
+			return err
+		}
 	}
 	last, bare := r.last+len(a.Entries), a.Message == "" && a.Wake.IsZero()
 	if a.State == r.state && bare && r.bare {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -8,21 +9,26 @@ import (
 )
 
 const selectEvents = `SELECT id, tenant, source, kind, object, title, occurred, seen,
-	payload, payload_blob, inputs, inputs_blob, started_by FROM events`
+	payload, payload_blob, inputs, inputs_blob, started_by, changes FROM events`
 
 // eventRow is an event as its row has it.
 type eventRow struct {
 	engine.Event
-	payload, inputs         []byte
-	payloadBlob, inputsBlob *int64
+	payload, inputs, changes []byte
+	payloadBlob, inputsBlob  *int64
 }
 
 func readEvent(row scanner) (eventRow, error) {
 	var e eventRow
 	var occurred, seen int64
 	err := row.Scan(&e.ID, &e.Tenant, &e.Source, &e.Kind, &e.Object, &e.Title, &occurred, &seen,
-		&e.payload, &e.payloadBlob, &e.inputs, &e.inputsBlob, &e.By)
+		&e.payload, &e.payloadBlob, &e.inputs, &e.inputsBlob, &e.By, &e.changes)
 	e.Occurred, e.Seen = moment(occurred), moment(seen)
+	if err == nil && len(e.changes) > 0 {
+		if err = json.Unmarshal(e.changes, &e.Changes); err != nil {
+			err = fmt.Errorf("%w: changes of event %q: %w", ErrCorrupt, e.ID, err)
+		}
+	}
 	return e, err
 }
 

@@ -137,6 +137,16 @@ func screened(t *testing.T, db *DB) {
 	mustAdmit(t, db, a)
 }
 
+// changed adds what schema 7 brought: a change, and what a limit counts.
+func changed(t *testing.T, db *DB) {
+	t.Helper()
+	ev := someEvent("c", 1)
+	ev.Changes = map[string]engine.Change{"status": {Old: json.RawMessage(`"new"`), New: json.RawMessage(`null`), By: "us"}}
+	run := someRun(ev, "triage")
+	run.Limit = engine.RunLimit{Rate: playbooks.Rate{Most: 1, Within: time.Hour}}
+	mustAdmit(t, db, admissionOf(ev, run))
+}
+
 func position(i int) string {
 	if i == 0 {
 		return ""
@@ -151,6 +161,7 @@ type told struct {
 	Writes    [][]engine.Write
 	Counts    map[engine.RunState]int
 	Position  string
+	Starts    int // that a limit counts
 }
 
 func tell(t *testing.T, r *Reader) told {
@@ -185,6 +196,9 @@ func tell(t *testing.T, r *Reader) told {
 	if s.Counts, err = r.Counts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if s.Starts, err = r.Uses(t.Context(), engine.Use{Tenant: "contoso", Playbook: "triage", Mode: playbooks.Live}, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
 	if s.Position, err = r.Position(t.Context(), "poll/alerts"); err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +229,7 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 		}
 		story(t, db)
 		screened(t, db)
+		changed(t, db)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -223,12 +238,16 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 	fresh := newTest(t)
 	story(t, fresh)
 	want := tell(t, fresh.Reader)
-	screened(t, fresh)
 	for version := 1; version <= len(known); version++ {
 		path := filepath.Join(t.TempDir(), "journal.db")
 		copyFile(t, filepath.Join("testdata", fmt.Sprintf("v%d.db", version)), path)
 		db := openTest(t, path)
-		if version == 4 {
+		switch version {
+		case 4:
+			screened(t, fresh)
+			want = tell(t, fresh.Reader)
+		case 7:
+			changed(t, fresh)
 			want = tell(t, fresh.Reader)
 		}
 		if diff := cmp.Diff(want, tell(t, db.Reader)); diff != "" {

@@ -114,6 +114,23 @@ func (r *Reader) Latest(ctx context.Context, tenant, object string) (engine.Even
 	return ev, nil
 }
 
+// The number is found first, so that no payload but the one wanted is read.
+const sqlNewest = selectEvents + ` WHERE n = (SELECT n FROM events
+	WHERE object = ?1 AND object <> '' AND tenant = ?2 AND source = ?3 AND started_by = '' ORDER BY occurred DESC, n DESC LIMIT 1)`
+
+// Newest implements [engine.Journal].
+func (r *Reader) Newest(ctx context.Context, tenant, object, source string) (engine.Event, error) {
+	var ev engine.Event
+	err := r.look(ctx, func(v *view) (err error) {
+		ev, err = v.event(sqlNewest, object, tenant, source)
+		return err
+	})
+	if err != nil {
+		return engine.Event{}, fmt.Errorf("newest version of %q: %w", object, err)
+	}
+	return ev, nil
+}
+
 const sqlWrites = `SELECT w.tenant, w.playbook, r.id, w.path, w.at, w.object, w.fields, w.comment
 	FROM writes w JOIN runs r ON r.n = w.run
 	WHERE w.object = ?1 AND w.tenant = ?2 AND w.at >= ?3 ORDER BY w.at, w.n`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/engine/memory"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 // The database and the journal in memory were written apart. Whatever is done to both, they must
@@ -104,6 +105,8 @@ func (m *twins) plan(t *rapid.T, ev engine.Event, playbook string) engine.Planne
 	p.Run.Key = rapid.SampledFrom([]string{"", "k", "l"}).Draw(t, "key")
 	p.DedupeKey = rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "dedupe")
 	p.DedupeWindow = time.Duration(rapid.IntRange(0, 40).Draw(t, "window")) * time.Second
+	p.Limit = engine.RunLimit{Rate: playbooks.Rate{Most: rapid.IntRange(0, 3).Draw(t, "limit"), Within: 20 * time.Second}}
+	p.Limit.Instead = rapid.SampledFrom([]string{"", "", "noted"}).Draw(t, "instead")
 	p.Run.State, p.Run.Wake, p.Run.Ended = m.state(t)
 	return p
 }
@@ -155,6 +158,13 @@ func (m *twins) compare(t *rapid.T) {
 	pa, errA := m.db.Position(m.ctx, "s")
 	pb, errB := m.memory.Position(m.ctx, "s")
 	same(t, "position", pa, pb, errA, errB)
+	na, errA := m.db.Newest(m.ctx, "contoso", "alerts/0", "poll/alerts")
+	nb, errB := m.memory.Newest(m.ctx, "contoso", "alerts/0", "poll/alerts")
+	same(t, "newest", na, nb, errA, errB)
+	start := engine.Use{Tenant: "contoso", Playbook: "p", Mode: playbooks.Live}
+	ua, errA := m.db.Uses(m.ctx, start, moments(m.now-15))
+	ub, errB := m.memory.Uses(m.ctx, start, moments(m.now-15))
+	same(t, "uses", ua, ub, errA, errB)
 	la, errA := m.db.Latest(m.ctx, "contoso", "alerts/0")
 	lb, errB := m.memory.Latest(m.ctx, "contoso", "alerts/0")
 	same(t, "latest", la, lb, errA, errB)

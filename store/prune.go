@@ -18,20 +18,21 @@ const ObjectMemory = 365 * 24 * time.Hour
 
 // Pruned tells what Prune has deleted.
 type Pruned struct {
-	Runs, Events, Dedupe, Documents, Sets int
+	Runs, Events, Dedupe, Uses, Documents, Sets int
 }
 
 // Prune deletes runs that ended before a time, events that were seen before it and have no runs
 // any more, and what nothing refers to then: at most limit runs and as many events, in small
 // transactions. Call it again while it deletes runs or events.
 //
-// It keeps everything that belongs to a run that is not over; the latest event of each object
-// for [ObjectMemory] longer; dedupe keys until their window is over; documents that were handed
+// It keeps everything that belongs to a run that is not over; the latest event of each object, and the
+// newest version from each source, for [ObjectMemory] longer; dedupe keys until their window is over, and
+// what limits count for as long as any may; documents that were handed
 // over since the database was opened. Keep at least as much as the sources look back, or events
 // that have no object are taken for new.
 func (db *DB) Prune(ctx context.Context, before time.Time, limit int) (Pruned, error) {
-	p := pruning{db: db, before: stamp(before), forget: stamp(before.Add(-ObjectMemory))}
-	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.rest}
+	p := pruning{db: db, moment: before, before: stamp(before), forget: stamp(before.Add(-ObjectMemory))}
+	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.uses, p.rest}
 	for _, step := range steps {
 		if err := step(ctx, limit); err != nil {
 			return p.done, fmt.Errorf("prune: %w", err)
@@ -43,6 +44,7 @@ func (db *DB) Prune(ctx context.Context, before time.Time, limit int) (Pruned, e
 // pruning is one call of Prune.
 type pruning struct {
 	db             *DB
+	moment         time.Time
 	before, forget int64
 	done           Pruned
 }
@@ -64,7 +66,10 @@ const (
 			AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event = events.n)
 			AND (object = '' OR seen < ?4 OR EXISTS (
 				SELECT 1 FROM events later WHERE later.object = events.object AND later.object <> ''
-					AND later.tenant = events.tenant AND later.n > events.n))
+					AND later.tenant = events.tenant AND later.n > events.n)
+				AND EXISTS (SELECT 1 FROM events newer WHERE newer.object = events.object AND newer.object <> ''
+					AND newer.tenant = events.tenant AND newer.source = events.source AND newer.started_by = ''
+					AND (newer.occurred, newer.n) > (events.occurred, events.n)))
 		ORDER BY seen, n LIMIT ?5`
 )
 
@@ -175,11 +180,16 @@ func (t *tx) dropEvent(n int64) error {
 }
 
 func (p *pruning) dedupe(ctx context.Context, limit int) error {
+	return p.inBatches(ctx, limit, sqlDropDedupe, p.before, func(n int) { p.done.Dedupe += n })
+}
+
+// inBatches deletes what is older than a moment with a query that takes the moment and a number.
+func (p *pruning) inBatches(ctx context.Context, limit int, query string, before int64, count func(int)) error {
 	for left := limit; left > 0; {
 		batch := min(left, PruneBatch)
 		var dropped int64
 		err := p.db.writer.write(ctx, func(t *tx) error {
-			res, err := t.exec(sqlDropDedupe, p.before, batch)
+			res, err := t.exec(query, before, batch)
 			if err == nil {
 				dropped, err = res.RowsAffected()
 			}
@@ -188,8 +198,7 @@ func (p *pruning) dedupe(ctx context.Context, limit int) error {
 		if err != nil {
 			return err
 		}
-		p.done.Dedupe += int(dropped)
-		if int(dropped) < batch {
+		if count(int(dropped)); int(dropped) < batch {
 			return nil
 		}
 		left -= int(dropped)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 // end lets a run succeed.
@@ -168,6 +169,47 @@ func TestADedupeKeyOutlivesItsRunUntilItsWindowIsOver(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if got := prune(t, db, until.Add(1), 1000); got.Dedupe != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A version that came late is admitted last, and is not what the next one is compared with.
+func TestTheNewestVersionOfAnObjectIsKeptLongerToo(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	newest, late, pushed := someEvent("a", 5), someEvent("a", 1), someEvent("a", 2)
+	pushed.Source, pushed.ID = "webhook/edr", "contoso/webhook/edr/1"
+	older, last := someEvent("a", 3), someEvent("a", 4)
+	last.Source, last.ID = "webhook/siem", "contoso/webhook/siem/1"
+	for _, ev := range []engine.Event{older, newest, pushed, late, last} {
+		mustAdmit(t, db, admissionOf(ev))
+	}
+	if got := prune(t, db, moments(1000), 1000); got.Events != 2 {
+		t.Errorf("%+v, want the older and the late one", got)
+	}
+	for source, want := range map[string]engine.Event{"poll/alerts": newest, "webhook/edr": pushed, "webhook/siem": last} {
+		if ev, err := db.Newest(t.Context(), "contoso", "alerts/a", source); err != nil || ev.ID != want.ID {
+			t.Errorf("%s: %+v, %v", source, ev, err)
+		}
+	}
+}
+
+func TestWhatALimitCountsOutlivesItsRunAsLongAsAnyLimitReachesBack(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	first := someRun(someEvent("a", 0), "triage")
+	first.Limit = engine.RunLimit{Rate: playbooks.Rate{Most: 5, Within: time.Hour}}
+	mustAdmit(t, db, admissionOf(someEvent("a", 0), first))
+	end(t, db, first.Run, moments(10))
+	gone := first.Run.Created.Add(playbooks.MaxRateWindow)
+	if got := prune(t, db, gone, 1000); got.Runs != 1 || got.Uses != 0 {
+		t.Errorf("%+v", got)
+	}
+	use, _ := first.Start()
+	if n, err := db.Uses(t.Context(), use, first.Run.Created.Add(-1)); n != 1 || err != nil {
+		t.Errorf("%d uses, %v", n, err)
+	}
+	if got := prune(t, db, gone.Add(1), 1000); got.Uses != 1 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -62,20 +62,20 @@ func TestAHeldRunIsExplainedAndReleasedByName(t *testing.T) {
 	if out := must(t, "release", "--data", data, first, "--by", "ana", "--note", "condition mended"); !strings.Contains(out, "goes on at the next start") {
 		t.Errorf("release says %q", out)
 	}
-	if out := must(t, "release", "--data", data, second, "--by", "ana", "--cancel"); !strings.Contains(out, "is canceled") {
+	if out := must(t, "release", "--data", data, second, "--by", "ana", "--cancel"); !strings.Contains(out, "is called off at the next start") {
 		t.Errorf("release --cancel says %q", out)
 	}
 	if out := must(t, "show", "--data", data, first); !strings.Contains(out, "released by ana: condition mended") || !strings.Contains(out, "ready") {
 		t.Errorf("show after the release:\n%s", out)
 	}
-	if out := must(t, "show", "--data", data, second); !strings.Contains(out, "canceled by ana") {
+	if out := must(t, "show", "--data", data, second); !strings.Contains(out, "called off by ana") {
 		t.Errorf("show after the cancellation:\n%s", out)
 	}
 	_, errs, code := playbookd(t, "release", "--data", data, first, "--by", "me")
-	if code != exitBroken || !strings.Contains(errs, "only a run that was parked before it began") {
+	if code != exitBroken || !strings.Contains(errs, "only a run that is held") {
 		t.Errorf("releasing it again: exit code %d, %q", code, errs)
 	}
-	if _, errs, code := playbookd(t, "release", "--data", data, second, "--by", "me"); code != exitBroken || !strings.Contains(errs, "is over (canceled)") {
+	if _, errs, code := playbookd(t, "release", "--data", data, second, "--by", "me"); code != exitBroken || !strings.Contains(errs, "only a run that is held") {
 		t.Errorf("releasing what is canceled: exit code %d, %q", code, errs)
 	}
 }
@@ -101,15 +101,15 @@ func TestAHeldRunIsReleasedWhileTheDaemonRuns(t *testing.T) {
 			if out, errs, code := as("lena", "release", first, "--note", "condition mended"); code != exitOK || out != "run "+first+" goes on\n" {
 				t.Errorf("release: exit code %d, %q, %q", code, out, errs)
 			}
-			if out, errs, code := as("lena", "release", second, "--cancel"); code != exitOK || out != "run "+second+" is canceled\n" {
+			if out, errs, code := as("lena", "release", second, "--cancel"); code != exitOK || out != "run "+second+" is called off\n" {
 				t.Errorf("release --cancel: exit code %d, %q, %q", code, out, errs)
 			}
-			refused(t, "a run that is over", "only a run that was parked before it began")(as("lena", "release", second))
+			refused(t, "a run that is over", "only a run that is held")(as("lena", "release", second))
 			said = true
 		}
 		return len(into[[]engine.Run](t, must(t, "runs", "-c", file, "--state", "succeeded", "--json"))) == 2
 	})
-	for id, want := range map[string]string{first: "released by lena: condition mended", second: "canceled by lena"} {
+	for id, want := range map[string]string{first: "released by lena: condition mended", second: "called off by lena"} {
 		if out := must(t, "show", "-c", file, id); !strings.Contains(out, want) {
 			t.Errorf("show does not say %q:\n%s", want, out)
 		}

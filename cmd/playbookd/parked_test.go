@@ -141,7 +141,7 @@ func TestAParkedRunGoesOnWhileTheDaemonRuns(t *testing.T) {
 		refused(t, "a role that is missing", "needs the role operator")(as("anna", settle...))
 		refused(t, "another step", "uncertain are steps/0")(as("lena", "resolve", id, "steps/1", "--happened"))
 		refused(t, "a run that is not there", "not found")(as("lena", "resolve", "nowhere", "steps/0", "--happened"))
-		refused(t, "a run that has begun", "only a run that was parked before it began")(as("lena", "release", id))
+		refused(t, "a run that has begun", "only a run that is held")(as("lena", "release", id))
 		refused(t, "nobody's word", "with your token")(playbookd(t, append(settle, "-c", file)...))
 		refused(t, "a word without a token", "put your token into")(playbookd(t, append(settle, "-c", file, "--by", "me")...))
 		if out, errs, code := as("lena", append(settle, "--by", "somebody else")...); code != exitOK || out != "run "+id+" goes on\n" {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -173,6 +174,53 @@ func TestARunIsCalledOffThroughTheCommandLine(t *testing.T) {
 	})
 	if acted.Load() != 0 {
 		t.Error("the run acted although nobody agreed")
+	}
+}
+
+func TestARunThatALimitHoldsIsReleasedThroughTheCommandLine(t *testing.T) {
+	t.Parallel()
+	file, acted, _ := people(t)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "playbooks", "contain.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := regexp.MustCompile(`http://[0-9.:]+/act`).FindString(string(text))
+	act := "  - {action: http.request, with: {url: \"" + url + "\", method: PUT}}\n"
+	write(t, filepath.Join(filepath.Dir(file), "playbooks", "twice.yaml"),
+		"name: twice\ntriggers: [manual]\nlimits: {effects: {http.request: 1/1h}}\nsteps:\n"+act+act)
+	as := func(name string, args ...string) (out, errs string, code int) {
+		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
+	}
+	id, held := "", false
+	served(t, file, func() bool {
+		if id == "" {
+			if out, _, code := as("lena", "start", "twice", "--json"); code == exitOK {
+				id = into[map[string]string](t, out)["run"]
+			}
+			return false
+		}
+		runs := into[[]engine.Run](t, must(t, "runs", "-c", file, "--json"))
+		if !held && runs[0].State == engine.Parked {
+			held = true
+			if acted.Load() != 1 {
+				t.Errorf("%d requests before it was held, want 1", acted.Load())
+			}
+			if out := must(t, "show", "-c", file, id); !strings.Contains(out, "playbookd release "+id) || !strings.Contains(out, "1/1h") {
+				t.Errorf("show does not say what to do:\n%s", out)
+			}
+			refused(t, "a role that is missing", "needs the role operator")(as("anna", "release", id))
+			if out, errs, code := as("lena", "release", id, "--note", "seen"); code != exitOK || !strings.Contains(out, "goes on") {
+				t.Fatalf("release: exit code %d, %s", code, errs)
+			}
+			refused(t, "a run that is not held", "only a run that is held")(as("lena", "release", id))
+		}
+		return runs[0].State == engine.Succeeded
+	})
+	if acted.Load() != 2 {
+		t.Errorf("%d requests, want 2", acted.Load())
+	}
+	if out := must(t, "show", "-c", file, id); !strings.Contains(out, "released by lena: seen") {
+		t.Errorf("show after the release:\n%s", out)
 	}
 }
 

@@ -21,8 +21,8 @@ import (
 )
 
 type runFlags struct {
-	config, event, inputs, tenant, lists string
-	live                                 bool
+	config, event, before, inputs, tenant, lists string
+	live                                         bool
 }
 
 func newRun(s *streams) *cobra.Command {
@@ -44,6 +44,7 @@ Exit codes: 0 the run succeeded, 1 the event did not match or the run did not su
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration, for reading from Graph and for --live")
 	cmd.Flags().StringVar(&f.event, "event", "", "file with the alert, incident or event as JSON; - is standard input")
+	cmd.Flags().StringVar(&f.before, "before", "", "file with the version before, for a change trigger; not with --live")
 	cmd.Flags().StringVar(&f.inputs, "inputs", "", "inputs of a manual trigger, as a JSON object")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "tenant, if the configuration has several")
 	cmd.Flags().StringVar(&f.lists, "lists", "", "directory of the watchlists")
@@ -61,6 +62,9 @@ func (s *streams) runOnce(ctx context.Context, name string, f runFlags) error {
 		o.Log = s.logger(o.Config)
 	}
 	if o.Event, err = s.event(f.event); err != nil {
+		return err
+	}
+	if o.Before, err = s.event(f.before); err != nil {
 		return err
 	}
 	if o.Playbook, o.Lists, err = s.playbook(name, f.lists, o.Config); err != nil {

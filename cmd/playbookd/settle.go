@@ -108,27 +108,30 @@ func newRelease(s *streams) *cobra.Command {
 	var f settleFlags
 	var cancel bool
 	cmd := &cobra.Command{
-		Use: "release RUN", Short: "Let a run that was held before it began go on, or cancel it", Args: args(1, 1),
+		Use: "release RUN", Short: "Let a run that a limit holds go on, or call it off", Args: args(1, 1),
 		Long: `A playbook that runs again and again for one object may be starting itself: its change makes a new version of the object,
 which starts the next run. Beyond the ceiling (20 runs of one playbook for one object within 24 hours, unless the configuration
-says otherwise) a run is held: parked before it did anything. Find out why ("playbookd runs --object alerts/ID"), mend the
-playbook, then let the run go on with the text that it was held with, or cancel it with --cancel. A running daemon is told with your
-token, which needs the role operator; while none runs, the word goes straight into its journal, in the name that --by gives.`,
+says otherwise) a run is held: parked before it did anything. So is a run beyond the limits.runs of its playbook, and one
+that has to begin an action beyond limits.effects is held at that step. Find out why ("playbookd runs --object alerts/ID"),
+mend the playbook, then let the run go on with the text that it was held with, or call it off with --cancel. A run that was
+released is not held by limits.effects again. A running daemon is told with your token, which needs the role operator; while none runs, the word goes straight into its journal, in the name that --by gives.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body := map[string]any{"cancel": cancel, "note": f.note}
 			run, running, err := f.settle(cmd.Context(), s, "/api/runs/"+url.PathEscape(args[0])+"/release", body, func(database string) (engine.RunID, error) {
-				return daemon.Release(cmd.Context(), database, args[0], engine.ReleasedData{By: f.by, Note: f.note, Cancel: cancel})
+				return daemon.Release(cmd.Context(), database, args[0], engine.ReleasedData{By: f.by, Note: f.note, Cancel: cancel}, catalog())
 			})
 			switch {
 			case err != nil:
 				return err
+			case cancel && running:
+				return s.printSettled(run, "is called off")
 			case cancel:
-				return s.printSettled(run, "is canceled")
+				return s.printSettled(run, "is called off at the next start")
 			}
 			return s.printSettled(run, goesOn(running))
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().BoolVar(&cancel, "cancel", false, "it is not to run at all")
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "call it off: nothing new begins, its finally runs")
 	return cmd
 }

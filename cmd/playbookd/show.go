@@ -21,7 +21,7 @@ type runReport struct {
 	Event    engine.Event         `json:"event"`
 	Decision engine.Match         `json:"decision"`
 	When     string               `json:"when,omitempty"`     // the condition that was true
-	Released *engine.ReleasedData `json:"released,omitempty"` // a person's word on a run that was held
+	Released *engine.ReleasedData `json:"released,omitempty"` // a person's last word on a run that was held
 	Steps    []*engine.StepTrace  `json:"steps"`
 }
 
@@ -131,14 +131,14 @@ func (s *streams) showRun(r runReport) error {
 	if r.Released != nil {
 		word := "released by "
 		if r.Released.Cancel {
-			word = "canceled by "
+			word = "called off by "
 		}
 		line("a person", "%s", word+plain(strings.TrimSuffix(r.Released.By+": "+r.Released.Note, ": "), 300))
 	}
 	switch {
 	case run.State != engine.Parked:
 	case strings.HasPrefix(run.Message, engine.HeldPrefix):
-		fmt.Fprintf(s.out, "\nThis run waits for a person and has done nothing yet. When you know why the playbook ran so often:\n  playbookd release %s [--cancel] [--by YOU]\n", run.ID)
+		fmt.Fprintf(s.out, "\nThis run waits for a person: a limit holds it. When you know why the playbook ran or acted so often:\n  playbookd release %s [--cancel] [--by YOU]\n", run.ID)
 	default:
 		fmt.Fprintf(s.out, "\nThis run waits for a person. When you know what happened:\n  playbookd resolve %s STEP --happened|--did-not-happen [--by YOU]\n", run.ID)
 	}

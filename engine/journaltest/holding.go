@@ -35,7 +35,7 @@ func holding() map[string]func(*testing.T, world) {
 			third := version("e3", "triage", at(2))
 			id := third.Runs[0].Run.ID
 			same(t, "receipt", w.admit(admission(third)), engine.Receipt{Admitted: 1, Held: []engine.RunID{id}})
-			want := engine.Hold(third.Runs[0]).Run
+			want := engine.Hold(third.Runs[0], false).Run
 			if l := w.load(id); len(l.Entries) > 0 {
 				t.Errorf("it has a history: %+v", l.Entries)
 			} else {

@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -62,6 +63,35 @@ func looking() map[string]func(*testing.T, world) {
 				t.Fatal(err)
 			}
 			same(t, "after a duplicate", got, v2)
+		},
+		"the newest version of an object from a source is the one that occurred last": func(t *testing.T, w world) {
+			v1, v2, late, tie, pushed, other, byHand := event("v1"), event("v2"), event("late"), event("tie"), event("pushed"), event("other"), event("hand")
+			for _, ev := range []*engine.Event{&v1, &v2, &late, &tie, &pushed, &other, &byHand} {
+				ev.Object = "alerts/a"
+			}
+			v2.Occurred, tie.Occurred, pushed.Occurred, other.Occurred = at(-30), at(-30), at(-10), at(-10)
+			byHand.Occurred, byHand.By = at(0), "ana"
+			late.Occurred, pushed.Source, other.Tenant = at(-90), "webhook/edr", "fabrikam"
+			v2.Changes = map[string]engine.Change{"status": {Old: json.RawMessage(`"new"`), By: "person"}, "severity": {New: json.RawMessage(`"low"`), By: "us"}}
+			if _, err := w.Newest(t.Context(), v1.Tenant, v1.Object, v1.Source); !errors.Is(err, engine.ErrNotFound) {
+				t.Fatalf("of none: %v", err)
+			}
+			newest := func(when string, want engine.Event) {
+				got, err := w.Newest(t.Context(), want.Tenant, want.Object, want.Source)
+				if err != nil {
+					t.Fatal(err)
+				}
+				same(t, when, got, want)
+			}
+			w.admit(admission(planned(v1), planned(v2), planned(pushed), planned(other), planned(late), planned(byHand)))
+			newest("after a late one", v2)
+			newest("from another source", pushed)
+			newest("of another tenant", other)
+			w.admit(admission(planned(tie)))
+			newest("of two that occurred at once", tie)
+			if _, err := w.Newest(t.Context(), v1.Tenant, "", v1.Source); !errors.Is(err, engine.ErrNotFound) {
+				t.Errorf("of no object: %v", err)
+			}
 		},
 		"an event that is taken for the first of its object and is not is refused with its batch": func(t *testing.T, w world) {
 			v1, v2, other, foreign := event("v1"), event("v2"), event("other"), event("foreign")
@@ -132,6 +162,9 @@ func looking() map[string]func(*testing.T, world) {
 			_, calls["Position"] = w.Position(ctx, "s")
 			_, calls["Known"] = w.Known(ctx, []string{"e1"})
 			_, calls["Latest"] = w.Latest(ctx, r.Tenant, r.Object)
+			_, calls["Newest"] = w.Newest(ctx, r.Tenant, r.Object, "poll/alerts")
+			_, calls["Uses"] = w.Uses(ctx, engine.Use{Playbook: "triage"}, at(0))
+			_, calls["End"] = w.End(ctx, engine.Append{Run: r.ID, State: engine.Failed, Ended: at(1)}, admission(planned(event("e2"))))
 			_, calls["Writes"] = w.Writes(ctx, r.Tenant, r.Object, at(0))
 			for name, err := range calls {
 				if !errors.Is(err, context.Canceled) {

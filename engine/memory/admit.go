@@ -22,9 +22,7 @@ func (j *Journal) Admit(ctx context.Context, a engine.Admission) (engine.Receipt
 	defer j.mu.Unlock()
 	ad := admission{state: &j.state}
 	if err := ad.admit(a); err != nil {
-		for _, undo := range slices.Backward(ad.undo) {
-			undo()
-		}
+		ad.takeBack()
 		return engine.Receipt{}, fmt.Errorf("admit: %w", err)
 	}
 	return ad.receipt, nil
@@ -35,6 +33,13 @@ type admission struct {
 	*state
 	receipt engine.Receipt
 	undo    []func()
+}
+
+// takeBack undoes all of it.
+func (ad *admission) takeBack() {
+	for _, undo := range slices.Backward(ad.undo) {
+		undo()
+	}
 }
 
 // put sets a key so that it can be undone.
@@ -133,16 +138,28 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 			ev.matches = engine.Repeats(ev.matches, planned.Run, repeated)
 			continue
 		}
-		held := ad.beyond(planned)
-		if held {
-			planned = engine.Hold(planned)
+		circles, limited := ad.beyond(planned), false
+		if !circles && ad.beyondLimit(planned) {
+			if limited = planned.Limit.Instead == ""; !limited {
+				ev.matches = engine.Note(ev.matches, planned)
+			}
+		}
+		if circles || limited {
+			planned = engine.Hold(planned, limited)
 		}
 		if err := ad.start(planned); err != nil {
 			return fmt.Errorf("run %s: %w", planned.Run.ID, err)
 		}
-		if held {
+		if circles || limited {
 			ad.receipt.Held = append(ad.receipt.Held, planned.Run.ID)
+			if limited {
+				ad.receipt.Limited = append(ad.receipt.Limited, planned.Run.ID)
+			}
 			continue
+		}
+		if use, counted := planned.Start(); counted {
+			use.At = plain(use.At)
+			add(ad, &ad.uses, use)
 		}
 		ad.receipt.Matched++
 		ad.receipt.Started = append(ad.receipt.Started, planned.Run.ID)
@@ -185,6 +202,12 @@ func (ad *admission) beyond(p engine.PlannedRun) bool {
 	return n >= p.Ceiling.Runs
 }
 
+// beyondLimit says whether a planned run is beyond the limit of its playbook.
+func (ad *admission) beyondLimit(p engine.PlannedRun) bool {
+	use, counted := p.Start()
+	return counted && ad.used(use, plain(p.Run.Created.Add(-p.Limit.Within))) >= p.Limit.Most
+}
+
 func (ad *admission) start(p engine.PlannedRun) error {
 	if _, ok := ad.byRun[p.Run.ID]; ok {
 		return fmt.Errorf("there is a run with this ID")
@@ -209,6 +232,14 @@ func (ad *admission) start(p engine.PlannedRun) error {
 func copyEvent(e engine.Event) engine.Event {
 	e.Occurred, e.Seen = plain(e.Occurred), plain(e.Seen)
 	e.Payload, e.Inputs = copyBytes(e.Payload), copyBytes(e.Inputs)
+	changes := e.Changes
+	e.Changes = nil
+	for field, c := range changes {
+		if e.Changes == nil {
+			e.Changes = map[string]engine.Change{}
+		}
+		e.Changes[field] = engine.Change{Old: copyBytes(c.Old), New: copyBytes(c.New), By: c.By}
+	}
 	return e
 }
 

@@ -37,6 +37,7 @@ type state struct {
 	documents map[string][]byte
 	cursors   map[string]string
 	dedupe    map[dedupeKey]dedupe
+	uses      []engine.Use
 }
 
 type event struct {
@@ -105,7 +106,50 @@ func (j *Journal) append(a engine.Append) error {
 	r.State, r.Message, r.Wake, r.Ended = a.State, a.Message, plain(a.Wake), plain(a.Ended)
 	r.entries = append(r.entries, copyEntries(a.Entries)...)
 	r.writes = append(r.writes, writes...)
+	for _, u := range a.Uses {
+		u.At = plain(u.At)
+		j.state.uses = append(j.state.uses, u)
+	}
 	return nil
+}
+
+// End implements [engine.Journal].
+func (j *Journal) End(ctx context.Context, a engine.Append, following engine.Admission) (engine.Receipt, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Receipt{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	ad := admission{state: &j.state}
+	err := ad.admit(following)
+	if err == nil {
+		err = j.append(a)
+	}
+	if err != nil {
+		ad.takeBack()
+		return engine.Receipt{}, fmt.Errorf("end of run %s: %w", a.Run, err)
+	}
+	return ad.receipt, nil
+}
+
+// Uses implements [engine.Journal].
+func (j *Journal) Uses(ctx context.Context, like engine.Use, after time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.state.used(like, after), nil
+}
+
+func (s *state) used(like engine.Use, after time.Time) int {
+	n := 0
+	for _, u := range s.uses {
+		if u.Tenant == like.Tenant && u.Playbook == like.Playbook && u.Action == like.Action && u.Mode == like.Mode && u.At.After(after) {
+			n++
+		}
+	}
+	return n
 }
 
 // Ready implements [engine.Journal].
@@ -225,6 +269,26 @@ func (j *Journal) Latest(ctx context.Context, tenant, name string) (engine.Event
 		return engine.Event{}, fmt.Errorf("latest version of %q: %w", name, engine.ErrNotFound)
 	}
 	return copyEvent(j.state.events[n].Event), nil
+}
+
+// Newest implements [engine.Journal].
+func (j *Journal) Newest(ctx context.Context, tenant, name, source string) (engine.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return engine.Event{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var newest *event
+	for i := range j.state.events {
+		e := &j.state.events[i]
+		if name != "" && e.Tenant == tenant && e.Object == name && e.Source == source && e.By == "" && (newest == nil || !e.Occurred.Before(newest.Occurred)) {
+			newest = e
+		}
+	}
+	if newest == nil {
+		return engine.Event{}, fmt.Errorf("newest version of %q: %w", name, engine.ErrNotFound)
+	}
+	return copyEvent(newest.Event), nil
 }
 
 // Writes implements [engine.Journal].

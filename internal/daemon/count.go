@@ -29,7 +29,7 @@ const other = "other"
 
 // reasons are the reasons for which an event is skipped, "" for decisions that need none.
 var reasons = []string{
-	"", engine.SkipNoTrigger, engine.SkipFilter, engine.SkipVersion, engine.SkipDisabled, engine.SkipExpired,
+	"", engine.SkipNoTrigger, engine.SkipFilter, engine.SkipVersion, engine.SkipChange, engine.SkipDisabled, engine.SkipExpired,
 	engine.SkipTenant, engine.SkipEcho, engine.SkipDuplicate, engine.SkipError, other,
 }
 
@@ -200,6 +200,15 @@ func (j counted) Admit(ctx context.Context, a engine.Admission) (engine.Receipt,
 	r, err := j.Journal.Admit(ctx, a)
 	if err == nil {
 		j.c.admitted(a, r, time.Now())
+	}
+	return r, err
+}
+
+// End implements [engine.Journal].
+func (j counted) End(ctx context.Context, a engine.Append, following engine.Admission) (engine.Receipt, error) {
+	r, err := j.Journal.End(ctx, a, following)
+	if err == nil {
+		j.c.admitted(following, r, time.Now())
 	}
 	return r, err
 }

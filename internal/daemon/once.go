@@ -28,6 +28,9 @@ type Once struct {
 	Tenant   string // "": the configuration's first
 	Event    []byte // JSON
 	Inputs   []byte // JSON
+	// Before is the version before the event, for change triggers: JSON; empty: there was none. Only for
+	// runs that are not live.
+	Before []byte
 	// Live performs what the playbook says and records it in the configured journal. Otherwise
 	// only what reads is performed, and nothing is kept.
 	Live bool
@@ -52,8 +55,11 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 	if o.Playbook, err = Recompile(parts.catalog)(o.Playbook.File, o.Playbook.Source); err != nil {
 		return Result{}, err
 	}
-	ev, err := triggers.Manual(triggers.ManualRun{Playbook: o.Playbook, Tenant: parts.tenant, Event: o.Event, Inputs: o.Inputs}, time.Now())
+	ev, err := triggers.Manual(triggers.ManualRun{Playbook: o.Playbook, Tenant: parts.tenant, Event: o.Event, Inputs: o.Inputs, By: byCommand}, time.Now())
 	if err != nil {
+		return Result{}, err
+	}
+	if err := o.remember(ctx, parts, ev); err != nil {
 		return Result{}, err
 	}
 	w := &waiter{over: make(chan struct{}, 1)}
@@ -77,6 +83,26 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 		return Result{}, err
 	}
 	return parts.result(context.WithoutCancel(ctx), ev.ID, o.Playbook.Name)
+}
+
+// byCommand is who starts a run that a command drives itself.
+const byCommand = "playbookd run"
+
+// remember has the journal know the version before an event.
+func (o Once) remember(ctx context.Context, p onceParts, ev engine.Event) error {
+	switch {
+	case len(o.Before) == 0:
+		return nil
+	case o.Live:
+		return errors.New("a version before is for dry runs: the journal knows what there was before")
+	}
+	before, err := triggers.Manual(triggers.ManualRun{Playbook: o.Playbook, Tenant: p.tenant, ID: "before", Event: o.Before}, ev.Occurred)
+	if err != nil {
+		return fmt.Errorf("the version before: %w", err)
+	}
+	before.Object = ev.Object
+	_, err = p.journal.Admit(ctx, engine.Admission{Events: []engine.Planned{{Event: before}}})
+	return err
 }
 
 // onceParts is what a single run needs.

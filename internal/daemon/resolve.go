@@ -18,10 +18,10 @@ func Resolve(ctx context.Context, path, ref, step string, d engine.ResolveData, 
 	})
 }
 
-// Release lets a held run go on at the next start, or cancels it, in the journal at path, which no
+// Release lets a held run go on at the next start, or calls it off, in the journal at path, which no
 // daemon may hold.
-func Release(ctx context.Context, path, ref string, d engine.ReleasedData) (engine.RunID, error) {
-	return settle(ctx, path, ref, engine.Options{}, func(e *engine.Engine, id engine.RunID) error { return e.Release(ctx, id, d) })
+func Release(ctx context.Context, path, ref string, d engine.ReleasedData, catalog playbooks.Catalog) (engine.RunID, error) {
+	return settle(ctx, path, ref, engine.Options{Compile: Recompile(catalog)}, func(e *engine.Engine, id engine.RunID) error { return e.Release(ctx, id, d) })
 }
 
 // settle says something to a run in a journal that no daemon holds.

@@ -12,7 +12,7 @@ import (
 
 // reasons is the closed list of why an event is skipped.
 var reasons = map[string]bool{
-	engine.SkipNoTrigger: true, engine.SkipFilter: true, engine.SkipVersion: true, engine.SkipDisabled: true,
+	engine.SkipNoTrigger: true, engine.SkipFilter: true, engine.SkipVersion: true, engine.SkipChange: true, engine.SkipDisabled: true,
 	engine.SkipExpired: true, engine.SkipTenant: true, engine.SkipEcho: true, engine.SkipDuplicate: true, engine.SkipError: true,
 }
 

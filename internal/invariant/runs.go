@@ -99,10 +99,10 @@ func (c *check) stands(l engine.Loaded, p *playbooks.Playbook, compiling error) 
 		return
 	}
 	var d engine.Decision
-	var uncertain []string
+	var people []string
 	err := compiling
 	if err == nil {
-		d, uncertain, err = replay(p, l)
+		d, people, err = replay(p, l)
 	}
 	switch {
 	case err != nil && r.State != engine.Parked:
@@ -111,8 +111,8 @@ func (c *check) stands(l engine.Loaded, p *playbooks.Playbook, compiling error) 
 		// Parked because of it.
 	case r.State == engine.Parked && len(l.Entries) == 0 && strings.HasPrefix(r.Message, engine.HeldPrefix):
 		// Held before it began: a person releases it.
-	case r.State == engine.Parked && len(uncertain) == 0:
-		c.say(NoReason, about, "it is parked, its history can be replayed, and no step of it is uncertain")
+	case r.State == engine.Parked && len(people) == 0:
+		c.say(NoReason, about, "it is parked, its history can be replayed, and no step of it is uncertain or held")
 	case r.State == engine.Ready && (d.State.Final() && len(d.Record) == 0 || d.State == engine.Parked):
 		c.say(State, about, "it is ready, and its history leads to %s", d.State)
 	case r.State == engine.Ready:
@@ -150,8 +150,9 @@ func (c *check) ended(l engine.Loaded) bool {
 	return false
 }
 
-// replay asks the engine what comes after a history, at the time of its last entry.
-func replay(p *playbooks.Playbook, l engine.Loaded) (d engine.Decision, uncertain []string, err error) {
+// replay asks the engine what comes after a history, at the time of its last entry, and which steps wait
+// for people.
+func replay(p *playbooks.Playbook, l engine.Loaded) (d engine.Decision, people []string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("deciding panicked: %v", r)
@@ -166,12 +167,12 @@ func replay(p *playbooks.Playbook, l engine.Loaded) (d engine.Decision, uncertai
 		now = l.Entries[n-1].At
 	}
 	d = m.Next(now)
-	if d.State != engine.Ready || len(d.Record) > 0 {
-		return d, m.Uncertain(), nil
+	if d.State != engine.Ready || len(d.Record) > 0 || len(d.Asks) > 0 {
+		return d, append(m.Uncertain(), m.Held()...), nil
 	}
 	// Attempts are in the air: at the next start they are cut off, and something must come of it.
 	if cut := m.Interrupt(now, false); len(cut) == 0 {
 		return d, nil, errors.New("it waits for attempts that can't be cut off")
 	}
-	return d, m.Uncertain(), nil
+	return d, append(m.Uncertain(), m.Held()...), nil
 }

@@ -37,6 +37,16 @@ var All = []Mutant{
 	{NoCeiling, "A playbook may start itself for ever.", []Test{
 		{"engine", "TestAPlaybookRunsForOneObjectUpToTheCeilingAndNoFurther"},
 	}},
+	{NoLimit, "A limit on effects lets everything through.", []Test{
+		{"engine", "TestAnEffectBeyondItsLimitHoldsTheRunAtItsStep"},
+		{"engine", "TestALimitCountsBeginningsOfActionsWithinARunToo"},
+	}},
+	{CountAside, "Runs count at the same time what a limit lets through.", []Test{
+		{"engine", "TestRunsAtTheSameTimeShareALimit"},
+	}},
+	{BackwardChange, "A version that comes late is a change.", []Test{
+		{"engine", "TestAChangeFiresOnceForEachTwoVersionsThatDiffer"},
+	}},
 	{SkipCandidate, "The index leaves out a playbook that an event may concern.", []Test{
 		{"engine", "TestEveryDecisionIsWhatEvaluatingAllPlaybooksSays"},
 	}},

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/actions/builtin"
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
@@ -113,7 +115,7 @@ func TestPlaybooksThatStartThemselvesOrEachOtherStopAtTheCeilingAndSaySo(t *test
 	// A person lets one go on: it acts once, and what it starts is held again.
 	held := s.of(r, "detour")[engine.Parked]
 	p.stop()
-	if _, err := daemon.Release(t.Context(), s.path("data/"+daemon.DatabaseName), string(held[0].ID), engine.ReleasedData{By: "ana"}); err != nil {
+	if _, err := daemon.Release(t.Context(), s.path("data/"+daemon.DatabaseName), string(held[0].ID), engine.ReleasedData{By: "ana"}, actions.NewRegistry(builtin.Actions(builtin.Deps{})...)); err != nil {
 		t.Fatal(err)
 	}
 	p = s.start()

@@ -105,6 +105,9 @@ func (c *checker) enumerated(t Type, constant ast.Node) {
 	c.fail(s, mendEnum(t, s.Value), "%s is not a value it can have", quoted(s.Value))
 }
 
+// Meant says which values an enumeration has, and which of them a word is probably meant to be.
+func (t Type) Meant(word string) string { return mendEnum(t, word) }
+
 // mendEnum names the value that was meant and the values there are.
 func mendEnum(t Type, got string) string {
 	legal := strings.Join(t.values, ", ")

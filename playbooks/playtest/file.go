@@ -34,20 +34,30 @@ type File struct {
 
 // Case is one test.
 type Case struct {
-	Name    string
-	Pos     diag.Position
-	Kind    string          // of the event: alert, incident, event; "" if there is none
-	Event   json.RawMessage // nil: an empty object
-	Trigger string          // kind of the trigger that brings it; "": the first that fits
-	Updated bool            // an earlier version of the object was seen before
-	Inputs  json.RawMessage
-	By      string // who started it
-	Tenant  string
-	At      time.Time
-	Mocks   []Mock
-	Answers []Answer
-	Cancel  *Answer // somebody calls the run off
-	Expects []Expect
+	Name      string
+	Pos       diag.Position
+	Kind      string          // of the event: alert, incident, event; "" if there is none
+	Event     json.RawMessage // nil: an empty object
+	Trigger   string          // kind of the trigger that brings it; "": the first that fits
+	Updated   bool            // an earlier version of the object was seen before
+	Before    map[string]any  // fields that the version before had otherwise; nil: not told
+	ChangedBy string          // who made the difference: person, us or app
+	Earlier   Earlier
+	Inputs    json.RawMessage
+	By        string // who started it
+	Tenant    string
+	At        time.Time
+	Mocks     []Mock
+	Answers   []Answer
+	Cancel    *Answer // somebody calls the run off
+	Release   *Answer // somebody lets it go on where a limit holds it
+	Expects   []Expect
+}
+
+// Earlier is what limits count from before the test.
+type Earlier struct {
+	Runs    int            // of the playbook
+	Effects map[string]int // by action
 }
 
 // Mock is what an action of the test's world answers.

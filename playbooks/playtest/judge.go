@@ -42,6 +42,9 @@ func (s *stage) judgeAll() {
 	for _, a := range s.answers {
 		s.fail(a.Pos, "somebody who asks "+a.By, "nobody did")
 	}
+	if r := s.release; r != nil {
+		s.fail(r.Pos, "a run that a limit holds", "none did")
+	}
 	for _, what := range s.world.unread {
 		s.fail(s.c.Pos, "to be told what "+what+" finds", "no mock says so: add mocks: [{action: …, output: {…}}]")
 	}

@@ -3,6 +3,8 @@ package playtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/playbookd/playbookd/engine"
@@ -26,6 +28,8 @@ type stage struct {
 	last    engine.Decision
 	answers []Answer // that were not given yet
 	cancel  *Answer
+	release *Answer
+	uses    []engine.Use
 	checks  []Expect // that were not looked at yet, in order of time; those at the end come last
 
 	problems []Problem
@@ -39,13 +43,13 @@ func (s *stage) play() {
 		return
 	}
 	for range MaxTurns {
-		d := s.machine.Next(s.now)
+		d := s.next()
 		s.last = d
 		s.history = append(s.history, d.Record...)
 		for _, a := range d.Invoke {
 			s.settle(a)
 		}
-		if d.State.Final() || d.State == engine.Parked {
+		if d.State.Final() || d.State == engine.Parked && s.release == nil {
 			s.judgeAll()
 			return
 		}
@@ -58,6 +62,40 @@ func (s *stage) play() {
 		}
 	}
 	s.fail(s.c.Pos, "the run ends", fmt.Sprintf("it goes on after %d decisions", MaxTurns))
+}
+
+// next decides, with the numbers that limits ask for.
+func (s *stage) next() engine.Decision {
+	d := s.machine.Next(s.now)
+	for s.count(d.Uses); len(d.Asks) > 0; s.count(d.Uses) {
+		ask := d.Asks[0]
+		counts := make([]int, len(ask.Limits))
+		for i, l := range ask.Limits {
+			counts[i] = s.c.Earlier.Effects[ask.Action]
+			for _, u := range s.uses {
+				if u.Playbook == l.Playbook && u.Action == ask.Action && u.At.After(s.now.Add(-l.Within)) {
+					counts[i]++
+				}
+			}
+		}
+		entries, err := s.machine.Allow(ask.Path, counts, s.now)
+		if err != nil {
+			s.fail(s.c.Pos, "an action that can be counted", err.Error())
+			return d
+		}
+		more := s.machine.Next(s.now)
+		more.Record = slices.Concat(d.Record, entries, more.Record)
+		more.Invoke = append(d.Invoke, more.Invoke...)
+		d = more
+	}
+	return d
+}
+
+func (s *stage) count(uses []engine.Use) {
+	for _, u := range uses {
+		u.At = s.now
+		s.uses = append(s.uses, u)
+	}
 }
 
 // consider asks whether the event starts a run, and begins it.
@@ -86,6 +124,9 @@ func (s *stage) consider() bool {
 		s.match = engine.Match{Verdict: engine.Skipped, Reason: engine.SkipError, Detail: err.Error()}
 		return false
 	}
+	if s.c.Before != nil {
+		ev.Changes = engine.Compare(p, s.earlier(payload), payload, s.c.ChangedBy)
+	}
 	s.match = engine.Consider(p, ev, subject, engine.Circumstances{Now: s.now, Updated: s.c.Updated, Lists: s.lists})
 	if s.match.Verdict != engine.Matched {
 		return false
@@ -94,11 +135,44 @@ func (s *stage) consider() bool {
 		ID: engine.NewRunID(p.Name, ev.ID), Playbook: p.Name, Digest: p.Digest, Semantics: engine.Semantics, Event: ev.ID,
 		Tenant: ev.Tenant, By: ev.By, Mode: playbooks.Live, State: engine.Ready, Created: s.now,
 	}
+	if s.holds(ev) {
+		return false
+	}
 	if s.machine, err = engine.Begin(p, s.run, ev, s.lists); err != nil {
 		s.fail(s.c.Pos, "a run that can begin", err.Error())
 		return false
 	}
 	return true
+}
+
+// holds says whether a limit keeps the run from starting, and nobody releases it.
+func (s *stage) holds(ev engine.Event) bool {
+	planned := engine.PlannedRun{Run: s.run, Limit: engine.LimitOf(s.playbook, s.run, ev.Source)}
+	if planned.Limit.Most == 0 || planned.Limit.Instead != "" || s.c.Earlier.Runs < planned.Limit.Most {
+		return false
+	}
+	run := engine.Hold(planned, true).Run
+	s.last = engine.Decision{State: run.State, Message: run.Message}
+	if s.release == nil {
+		return true
+	}
+	s.judgeUntil(s.c.At.Add(s.release.After))
+	s.now, s.release = s.now.Add(s.release.After), nil
+	return false
+}
+
+// earlier is the version before the event.
+func (s *stage) earlier(payload json.RawMessage) json.RawMessage {
+	fields := map[string]any{}
+	if json.Unmarshal(payload, &fields) != nil {
+		return payload
+	}
+	maps.Copy(fields, s.c.Before)
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		s.fail(s.c.Pos, "an earlier version that is JSON", err.Error())
+	}
+	return raw
 }
 
 // inputs completes the inputs of a run by hand.
@@ -167,6 +241,16 @@ func (s *stage) speak() bool {
 		s.history = append(s.history, e)
 		return true
 	}
+	if r := s.release; r != nil && r.After <= since && (r.After > 0 || len(s.machine.Held()) > 0) {
+		s.release = nil
+		entries, err := s.machine.Release(engine.ReleasedData{By: r.By, Note: r.Reason}, s.now)
+		if err != nil {
+			s.fail(r.Pos, "a run that a limit holds", err.Error())
+			return false
+		}
+		s.history = append(s.history, entries...)
+		return true
+	}
 	for i, a := range s.answers {
 		q, open := s.question(a)
 		if a.After > since || !open && a.After == 0 {
@@ -215,8 +299,10 @@ func (s *stage) passTime(wake time.Time) bool {
 	for _, a := range s.answers {
 		sooner(a.After)
 	}
-	if s.cancel != nil {
-		sooner(s.cancel.After)
+	for _, a := range []*Answer{s.cancel, s.release} {
+		if a != nil {
+			sooner(a.After)
+		}
 	}
 	for _, e := range s.checks {
 		if e.After != nil {

@@ -41,7 +41,7 @@ func read(t testing.TB, name string) *playtest.File {
 
 func TestATestThatHoldsPasses(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"close.test.yaml", "approve.test.yaml", "isolate.test.yaml"} {
+	for _, name := range []string{"close.test.yaml", "approve.test.yaml", "isolate.test.yaml", "contain.test.yaml", "tell.test.yaml"} {
 		results := tester(t).Run(read(t, name))
 		var text bytes.Buffer
 		playtest.Text(&text, results)
@@ -143,6 +143,10 @@ func TestMistakesInATestFileAreFindingsWithAPlace(t *testing.T) {
 		"playbook: a\ntests: [{name: b, mocks: [{step: x}], expect: {matched: true}}]":                            "2:27: error PT001: a mock answers with an output or with a fault",
 		"playbook: a\ntests: [{name: b, at: noon, expect: {matched: true}}]":                                      "2:23: error PT001: at is a time",
 		"playbook: a\ntests: [{name: b, expect: {after: 7, matched: true}}]":                                      "2:35: error PT001: a time with a unit",
+		"playbook: a\ntests: [{name: b, before: new, expect: {matched: true}}]":                                   "2:27: error PT001: before has the fields",
+		"playbook: a\ntests: [{name: b, changed_by: bob, expect: {matched: true}}]":                               "2:31: error PT001: changed_by says who made the change",
+		"playbook: a\ntests: [{name: b, earlier: {runs: -1}, expect: {matched: true}}]":                           "2:35: error PT001: this is how many there were",
+		"playbook: a\ntests: [{name: b, earlier: {effects: [log]}, expect: {matched: true}}]":                     "2:38: error PT001: effects has a number for each action",
 		"playbook: a\ntests:\n" + strings.Repeat("  - {name: b, expect: {matched: true}}\n", playtest.MaxCases+1): "PT003: tests has 501 entries",
 	} {
 		_, findings := playtest.Read(fstest.MapFS{"a.test.yaml": {Data: []byte(text)}}, "a.test.yaml")

@@ -188,12 +188,19 @@ func (r *reader) read(root *document.Node) {
 }
 
 func (r *reader) test(n *document.Node) {
-	c := Case{Pos: n.Pos, Tenant: "test", At: Start}
+	c := Case{Pos: n.Pos, Tenant: "test", At: Start, ChangedBy: playbooks.ByPerson}
 	r.fields(n, "a test", map[string]func(*document.Node){
 		"name":    r.text(&c.Name),
 		"event":   func(n *document.Node) { r.event(n, &c) },
 		"trigger": r.text(&c.Trigger),
 		"updated": r.flag(&c.Updated),
+		"before":  func(n *document.Node) { r.before(n, &c) },
+		"changed_by": func(n *document.Node) {
+			if r.text(&c.ChangedBy)(n); !slices.Contains([]string{playbooks.ByPerson, playbooks.ByUs, playbooks.ByApp}, c.ChangedBy) {
+				r.fail(n, CodeForm, "write person, us or app", "changed_by says who made the change, not %s", n)
+			}
+		},
+		"earlier": func(n *document.Node) { r.earlier(n, &c) },
 		"inputs":  r.json(&c.Inputs),
 		"by":      r.text(&c.By),
 		"tenant":  r.text(&c.Tenant),
@@ -207,10 +214,9 @@ func (r *reader) test(n *document.Node) {
 		"mocks":   func(n *document.Node) { r.list(n, "mocks", MaxMocks, func(n *document.Node) { r.mock(n, &c) }) },
 		"answers": func(n *document.Node) { r.list(n, "answers", MaxAnswers, func(n *document.Node) { r.answer(n, &c) }) },
 		"cancel": func(n *document.Node) {
-			c.Cancel = &Answer{Pos: n.Pos, By: "somebody"}
-			r.fields(n, "cancel", map[string]func(*document.Node){
-				"by": r.text(&c.Cancel.By), "reason": r.text(&c.Cancel.Reason), "after": r.duration(&c.Cancel.After)})
+			c.Cancel = r.word(n, "cancel")
 		},
+		"release": func(n *document.Node) { c.Release = r.word(n, "release") },
 		"expect": func(n *document.Node) {
 			if n.Kind != document.List {
 				r.expect(n, &c)
@@ -226,6 +232,52 @@ func (r *reader) test(n *document.Node) {
 		r.fail(n, CodeForm, "add expect: {matched: true}", "a test that expects nothing cannot fail")
 	}
 	r.file.Cases = append(r.file.Cases, c)
+}
+
+// word reads what somebody does to the run from outside.
+func (r *reader) word(n *document.Node, what string) *Answer {
+	a := &Answer{Pos: n.Pos, By: "somebody"}
+	r.fields(n, what, map[string]func(*document.Node){
+		"by": r.text(&a.By), "reason": r.text(&a.Reason), "after": r.duration(&a.After)})
+	return a
+}
+
+// before reads what the version before the event was like.
+func (r *reader) before(n *document.Node, c *Case) {
+	fields, ok := n.Any().(map[string]any)
+	if !ok {
+		r.fail(n, CodeForm, "write {status: new}", "before has the fields that the earlier version had otherwise, not %s", n)
+		return
+	}
+	c.Before, c.Updated = fields, true
+}
+
+// earlier reads what limits count from before the test.
+func (r *reader) earlier(n *document.Node, c *Case) {
+	number := func(into *int) func(*document.Node) {
+		return func(n *document.Node) {
+			v, ok := n.Int()
+			if !ok || v < 0 || v > playbooks.MaxRate {
+				r.fail(n, CodeForm, fmt.Sprintf("write a number from 0 to %d", playbooks.MaxRate), "this is how many there were, not %s", n)
+			}
+			*into = int(v)
+		}
+	}
+	r.fields(n, "earlier", map[string]func(*document.Node){
+		"runs": number(&c.Earlier.Runs),
+		"effects": func(n *document.Node) {
+			if n.Kind != document.Map {
+				r.fail(n, CodeForm, "write {ACTION: 4}", "effects has a number for each action, not %s", n)
+				return
+			}
+			c.Earlier.Effects = map[string]int{}
+			for _, p := range n.Pairs {
+				var count int
+				number(&count)(p.Value)
+				c.Earlier.Effects[p.Key.Text] = count
+			}
+		},
+	})
 }
 
 func (r *reader) mock(n *document.Node, c *Case) {
@@ -333,6 +385,12 @@ func (r *reader) event(n *document.Node, c *Case) {
 	}
 	if !r.fields(n, "event", map[string]func(*document.Node){
 		"alert": take("alert"), "incident": take("incident"), "event": take("event"),
+		"run": func(n *document.Node) {
+			take("event")(n)
+			if c.Trigger == "" {
+				c.Trigger = string(playbooks.RunTrigger)
+			}
+		},
 		"patch": func(n *document.Node) { patch, _ = n.Any().(map[string]any) },
 	}) {
 		return

@@ -43,7 +43,7 @@ func (t *Tester) Run(f *File) []Result {
 	cover, steps := t.cover(p), engine.Steps(p)
 	var results []Result
 	for _, c := range f.Cases {
-		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel}
+		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
 		s.checks = slices.Clone(c.Expects)
 		slices.SortStableFunc(s.checks, inTime)
 		s.play()
