@@ -102,5 +102,9 @@ func (e *Engine) Release(ctx context.Context, id RunID, data ReleasedData) error
 	if run := loaded.Run; run.State.Final() || len(loaded.Entries) == 0 && run.State != Parked {
 		return fmt.Errorf("run %s is %s: %w", id, run.State, ErrNotHeld)
 	}
-	return e.say(ctx, id, func(m *Machine, now time.Time) ([]Entry, error) { return m.Release(data, now) })
+	err = e.say(ctx, id, func(m *Machine, now time.Time) ([]Entry, error) { return m.Release(data, now) })
+	if errors.Is(err, ErrNotFound) { // it ended meanwhile
+		return fmt.Errorf("run %s: %w", id, ErrNotHeld)
+	}
+	return err
 }
