@@ -234,7 +234,7 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 			return out, err
 		}
 	}
-	if out.Run.Key == "" && pl.origin == nil {
+	if out.Run.Key == "" && pl.origin == nil && len(p.Limits.Effects) == 0 {
 		pl.begin(p, ev, subject, lists, &out)
 	}
 	return out, nil

@@ -84,8 +84,8 @@ func (e *Engine) store(ctx context.Context, run Run, a Append, m *Machine) error
 	if err != nil {
 		return err
 	}
+	pl.handOver(receipt)
 	pl.tellHeld(following.Events, receipt)
-	e.poke()
 	return nil
 }
 

@@ -78,8 +78,12 @@ func (g *generator) triggers() []any {
 	subject := drawn(g, "alert", "incident", "event")
 	var all []any
 	for i := range rapid.IntRange(1, 2).Draw(g.T, "triggers") {
-		switch kind := drawn(g, "poll", "poll", "change", "webhook", "schedule", "run", "manual"); {
-		case kind == "poll" && subject != "event":
+		kinds := []string{"poll", "poll", "change", "webhook", "manual"}
+		if subject == "event" {
+			kinds = []string{"schedule", "schedule", "run", "run", "webhook", "manual"}
+		}
+		switch kind := drawn(g, kinds...); {
+		case kind == "poll":
 			g.use("poll")
 			poll := object{"resource": subject + "s"}
 			g.maybe(poll, "every", func() any { return g.duration("10s", "1d") })
@@ -91,7 +95,7 @@ func (g *generator) triggers() []any {
 				poll["expand"] = "alerts"
 			}
 			all = append(all, object{"poll": poll})
-		case kind == "change" && subject != "event":
+		case kind == "change":
 			g.use("change")
 			change := object{"resource": subject + "s", "field": rarely(g, "state", "status", "assignedTo", "classification")}
 			g.maybe(change, "from", func() any { return rarely[any](g, "closed", nil, "unknown", []any{"unknown", nil}) })
@@ -101,12 +105,12 @@ func (g *generator) triggers() []any {
 				change["expand"] = "alerts"
 			}
 			all = append(all, object{"change": change})
-		case kind == "run" && subject == "event":
+		case kind == "run":
 			g.use("run")
 			run := object{"playbook": rarely[any](g, "Not One", "other", []any{"other", "another"})}
 			g.maybe(run, "state", func() any { return rarely[any](g, "parked", "failed", []any{"failed", "canceled"}) })
 			all = append(all, object{"run": run})
-		case kind == "schedule" && subject == "event":
+		case kind == "schedule":
 			g.use("schedule")
 			schedule := object{"cron": drawn(g, "0 8 * * 1-5", "*/10 * * * *")}
 			g.maybe(schedule, "timezone", func() any { return rarely(g, "Mars", "Europe/Berlin", "UTC") })
