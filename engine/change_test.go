@@ -140,7 +140,7 @@ func TestAChangeIsOursOnlyIfAPlaybookWroteJustThat(t *testing.T) {
 					t.Errorf("started %v, want those that wait for %s", names, c.want)
 				}
 				wait(time.Second)
-				if got := l.world.effects(); !strings.HasSuffix(got[len(got)-1], "by "+c.want) {
+				if got := l.world.Effects(); !strings.HasSuffix(got[len(got)-1], "by "+c.want) {
 					t.Errorf("done was %q", got)
 				}
 			})

@@ -44,7 +44,7 @@ func titled(id, title string) engine.Event {
 func TestTheEndOfARunStartsThosePlaybooksThatWaitForIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.before = refusing("bad")
+		l.world.Before = refusing("bad")
 		l.use(l.book("worker", worker), l.book("idle", "steps: [{wait: 1h}]\n"),
 			l.book("failed", afterRun("playbook: worker, state: failed")), l.book("any", afterRun("playbook: [idle, worker]")),
 			l.book("ended", afterRun("playbook: worker, state: [succeeded, canceled]")))
@@ -62,7 +62,7 @@ func TestTheEndOfARunStartsThosePlaybooksThatWaitForIt(t *testing.T) {
 func TestTheEventOfARunsEndSaysHowItEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
-		l.world.before = refusing("bad")
+		l.world.Before = refusing("bad")
 		l.use(l.book("worker", worker), l.book("tell", afterRun("playbook: worker")))
 		defer l.run()()
 		synctest.Wait()

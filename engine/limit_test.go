@@ -183,7 +183,7 @@ func TestRunsAtTheSameTimeShareALimit(t *testing.T) {
 		}
 		l.deliver(events...)
 		wait(time.Minute)
-		if n := strings.Count(strings.Join(l.world.effects(), "\n"), "once "); n != 2 {
+		if n := strings.Count(strings.Join(l.world.Effects(), "\n"), "once "); n != 2 {
 			t.Errorf("%d effects, want 2", n)
 		}
 		if diff := cmp.Diff(map[engine.RunState]int{engine.Succeeded: 2, engine.Parked: 18}, l.states()); diff != "" {
@@ -198,7 +198,7 @@ func TestALimitCountsBeginningsOfActionsWithinARunToo(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t)
 		tries := 0
-		l.world.before = func(context.Context, actions.Call) error {
+		l.world.Before = func(context.Context, actions.Call) error {
 			if tries++; tries == 1 {
 				return fault(true, false).err
 			}
@@ -229,7 +229,7 @@ func TestALimitHoldsForWhatACalledPlaybookDoesAndForWhoeverCallsIt(t *testing.T)
 		contain := l.book("contain", "triggers: [manual, {poll: {resource: alerts, every: 1m}}]\nlimits: {effects: {test.once: 1/1h}}\nsteps: [{action: test.once, with: {value: \"${{ alert.title }}\"}}]\n")
 		call := func(name, limits string) *playbooks.Playbook {
 			p, findings := playbooks.Compile(name+".yaml", []byte("name: "+name+"\ntriggers: [{poll: {resource: alerts, every: 1m}}]\n"+limits+"steps: [{playbook: contain}]\n"),
-				playbooks.Options{Catalog: l.world.registry(), Callees: map[string]*playbooks.Playbook{"contain": contain}})
+				playbooks.Options{Catalog: l.world.Registry(), Callees: map[string]*playbooks.Playbook{"contain": contain}})
 			if findings.HasErrors() {
 				t.Fatal(findings)
 			}
@@ -349,7 +349,7 @@ func TestNothingBeginsUncounted(t *testing.T) {
 				synctest.Wait()
 				l.deliver(numbered(1), numbered(2), numbered(3), numbered(4))
 				wait(time.Minute)
-				if n := strings.Count(strings.Join(l.world.effects(), "\n"), "once "); n != 2 {
+				if n := strings.Count(strings.Join(l.world.Effects(), "\n"), "once "); n != 2 {
 					t.Errorf("%d effects, want 2", n)
 				}
 				if diff := cmp.Diff(map[engine.RunState]int{engine.Succeeded: 2, engine.Parked: 2}, l.states()); diff != "" {

@@ -114,3 +114,16 @@ func (m *mortal) Append(ctx context.Context, a engine.Append) error {
 		return m.Journal.Append(ctx, a)
 	})
 }
+
+// End is an Append: what follows from the end comes with it or, if the process dies before the last entry,
+// not at all.
+func (m *mortal) End(ctx context.Context, a engine.Append, following engine.Admission) (receipt engine.Receipt, err error) {
+	err = m.write(a.Entries, func(keep int) (err error) {
+		if keep < len(a.Entries) {
+			return m.Journal.Append(ctx, engine.Append{Run: a.Run, Entries: a.Entries[:keep], State: engine.Ready})
+		}
+		receipt, err = m.Journal.End(ctx, a, following)
+		return err
+	})
+	return receipt, err
+}

@@ -32,11 +32,11 @@ func TestChangesEndsAndLimitsFromPollToGraph(t *testing.T) {
 	s := newSite(t, simulator.Options{Seed: 3, Alerts: alerts})
 	s.only("name: take\ntriggers: [{poll: {resource: alerts, every: 10s, on: created}}]\n" +
 		"steps: [{action: alert.update, with: {alert: \"${{ alert.id }}\", assignedTo: shift@contoso.example}}]\n")
-	s.write("playbooks/taken.yaml", "name: taken\ntriggers: [{change: {resource: alerts, field: assignedTo, to: shift@contoso.example, by: us}}]\n"+
+	s.Write("playbooks/taken.yaml", "name: taken\ntriggers: [{change: {resource: alerts, field: assignedTo, to: shift@contoso.example, by: us}}]\n"+
 		"steps: [{action: log, with: {message: \"${{ change.by }}\"}}]\n")
-	s.write("playbooks/given.yaml", "name: given\ntriggers: [{change: {resource: alerts, field: assignedTo, by: person}}]\n"+
+	s.Write("playbooks/given.yaml", "name: given\ntriggers: [{change: {resource: alerts, field: assignedTo, by: person}}]\n"+
 		"steps: [{action: log, with: {message: \"${{ change.old }} to ${{ change.new }}\"}}]\n")
-	s.write("playbooks/told.yaml", "name: told\ntriggers: [{run: {playbook: take, state: succeeded}}]\nlimits: {effects: {alert.comment: 2/1h}}\n"+
+	s.Write("playbooks/told.yaml", "name: told\ntriggers: [{run: {playbook: take, state: succeeded}}]\nlimits: {effects: {alert.comment: 2/1h}}\n"+
 		"steps: [{action: alert.comment, with: {alert: \"${{ event.object.id }}\", comment: told}}]\n")
 	s.start()
 	done := func(playbook string, state engine.RunState, want int) func() bool {
@@ -50,8 +50,8 @@ func TestChangesEndsAndLimitsFromPollToGraph(t *testing.T) {
 	if in, all := s.count("given", engine.Succeeded); all > 0 {
 		t.Errorf("%d of %d changes of ours were taken for a person's", in, all)
 	}
-	id := fmt.Sprint(s.sim.Alerts()[0]["id"])
-	if err := s.sim.Touch(id, simulator.Document{"assignedTo": "ana@contoso.example"}, "ana@contoso.example"); err != nil {
+	id := fmt.Sprint(s.Sim.Alerts()[0]["id"])
+	if err := s.Sim.Touch(id, simulator.Document{"assignedTo": "ana@contoso.example"}, "ana@contoso.example"); err != nil {
 		t.Fatal(err)
 	}
 	s.d.PollNow()
