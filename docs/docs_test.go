@@ -75,11 +75,7 @@ func TestEveryPlaybookInThePagesCompiles(t *testing.T) {
 }
 
 func daemonOptions(lists *watchlist.Set) playbooks.Options {
-	o := daemon.Compiling(catalog(), lists, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
-	if lists == nil {
-		o.Lists = nil
-	}
-	return o
+	return daemon.Compiling(catalog(), daemon.Beside{Lists: lists}, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
 }
 
 func TestEveryExpressionInThePagesGivesTheValueShown(t *testing.T) {
@@ -163,7 +159,7 @@ func TestTheExampleForARealTenantIsClean(t *testing.T) {
 	if _, findings := config.Load(filepath.Join(dir, "playbookd.yaml")); len(findings) > 0 {
 		t.Errorf("configuration: %v", findings)
 	}
-	set, _, findings := daemon.Read(catalog(), filepath.Join(dir, "playbooks"), filepath.Join(dir, "lists"), time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
+	set, _, findings := daemon.Read(catalog(), daemon.Dirs{Playbooks: filepath.Join(dir, "playbooks"), Lists: filepath.Join(dir, "lists"), Calendars: filepath.Join(dir, "calendars")}, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
 	if len(findings) > 0 || len(set.Playbooks) == 0 {
 		t.Errorf("%d playbooks, findings: %v", len(set.Playbooks), findings)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
@@ -51,6 +52,37 @@ func TestEveryFormDoesWhatThePageSays(t *testing.T) {
 	}
 }
 
+// office is the calendar of the examples.
+const office = "{timezone: Europe/Berlin, hours: {mon-fri: 08:00-18:00}, holidays: [2026-12-25]}"
+
+func business() [][2]string {
+	return [][2]string{
+		{`businessElapsed(date("2026-11-20T16:00:00Z"), date("2026-11-23T08:00:00Z"), "office")`, "2h"},
+		{`businessElapsed(date("2026-11-24T07:00:00Z"), "office")`, "5h"},
+		{`businessAdd(date("2026-11-20T16:00:00Z"), duration("4h"), "office")`, "2026-11-23T10:00:00Z"},
+		{`inBusinessHours(date("2026-12-25T09:00:00Z"), "office")`, "false"},
+	}
+}
+
+func TestEveryExampleOfBusinessTimeGivesWhatThePageSays(t *testing.T) {
+	t.Parallel()
+	c, findings := calendar.Parse("office", "office.yaml", []byte(office), nil)
+	if c == nil {
+		t.Fatal(findings)
+	}
+	scope := map[string]any{expression.CalendarsName: expression.Calendars{"office": c}}
+	for _, example := range business() {
+		p, problem := expression.ParseTemplate("${{ string("+example[0]+") }}", nil)
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		got, err := p.Text(scope, time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))
+		if err != nil || got != example[1] {
+			t.Errorf("%s gives %s (%v), the page says %s", example[0], got, err, example[1])
+		}
+	}
+}
+
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 func functionsPage() []byte {
@@ -69,6 +101,18 @@ In the condition or value, ` + "`#` is the item and `.name` one of its fields. `
 `)
 	for _, f := range forms() {
 		fmt.Fprintf(&b, "| `%s` | %s | `%s` | `%s` |\n", cell(f.form), cell(f.summary), cell(f.example), cell(f.gives))
+	}
+	fmt.Fprintf(&b, `
+## Business time
+
+The last argument names a [calendar](configuration.md#calendars), written out. A time or duration that is nil gives nil. The two times of
+`+"`businessElapsed`"+` may be ten years apart. With the calendar `+"`office`, `%s`"+`, on 2026-11-24 at noon UTC:
+
+| call | gives |
+|---|---|
+`, office)
+	for _, example := range business() {
+		fmt.Fprintf(&b, "| `%s` | `%s` |\n", cell(example[0]), example[1])
 	}
 	b.WriteString(`
 ## What the evidence holds

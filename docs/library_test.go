@@ -22,8 +22,8 @@ func libraryPages(t *testing.T) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
 	var index bytes.Buffer
-	index.WriteString("# Ready playbooks\n\nThey lie in [playbooks/library](../../playbooks/library), each with its tests. To use one, copy it, its test and the watchlists that it\n" +
-		"reads, change the names of people and channels to yours, and start it with `mode: shadow`.\n\n| playbook | what it does | started by |\n|---|---|---|\n")
+	index.WriteString("# Ready playbooks\n\nThey lie in [playbooks/library](../../playbooks/library), each with its tests. To use one, copy it, its test and the watchlists\n" +
+		"and calendars that it reads, change the names of people and channels to yours, and start it with `mode: shadow`.\n\n| playbook | what it does | started by |\n|---|---|---|\n")
 	for _, p := range shipped(t) {
 		fmt.Fprintf(&index, "| [%s](%s.md) | %s | %s |\n", p.Name, p.Name, p.Description, strings.Join(starts(p), ", "))
 		all[filepath.Join("library", p.Name+".md")] = libraryPage(t, p)
@@ -47,8 +47,11 @@ func starts(p *playbooks.Playbook) []string {
 	var kinds []string
 	for _, t := range p.Triggers {
 		kind := string(t.Kind)
-		if t.Poll != nil {
+		switch {
+		case t.Poll != nil:
 			kind += " of " + t.Poll.Resource
+		case t.SLA != nil:
+			kind += " of " + t.SLA.Resource
 		}
 		if !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
@@ -72,6 +75,11 @@ func libraryPage(t *testing.T, p *playbooks.Playbook) []byte {
 	row("actions", uses.actions())
 	row("permissions of the application", quoted(uses.permissions))
 	row("watchlists", quoted(slices.Values(p.Lists)))
+	hours := slices.Clone(p.Calendars)
+	if sla := p.SLA(); sla != nil && sla.Calendar != "" {
+		hours = append(hours, sla.Calendar)
+	}
+	row("calendars", quoted(slices.Values(hours)))
 	row("channels", quoted(uses.channels))
 	row("asks", quoted(uses.people))
 	row("calls", quoted(maps.Keys(p.Calls)))

@@ -26,6 +26,7 @@ import (
 	"github.com/playbookd/playbookd/internal/guard"
 	"github.com/playbookd/playbookd/internal/secret"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
@@ -122,6 +123,11 @@ func ofPlaybooks() []limits {
 			{"shortest time between polls", playbooks.MinPollEvery},
 			{"longest time between polls", playbooks.MaxPollEvery},
 			{"characters of a webhook's path", playbooks.MaxWebhookPath},
+			{"rows of the target of an sla trigger", playbooks.MaxTargets},
+			{"shortest target, and stage as a time", playbooks.MinWithin},
+			{"longest target, and stage as a time", playbooks.MaxWithin},
+			{"stages of an sla trigger", playbooks.MaxStages},
+			{"percent of the target at which a stage is reached", playbooks.MaxStagePercent},
 			{"characters of a poll's filter", playbooks.MaxFilterLength},
 			{"parentheses inside each other in a filter", playbooks.MaxFilterDepth},
 			{"comparisons of a filter", playbooks.MaxFilterComparisons},
@@ -153,6 +159,7 @@ func ofPlaybooks() []limits {
 			{"mocks of a test", playtest.MaxMocks},
 			{"answers of a test", playtest.MaxAnswers},
 			{"expectations of a test", playtest.MaxExpects},
+			{"updates of the object of a test", playtest.MaxUpdates},
 			{"decisions of a test's run", playtest.MaxTurns},
 			{"size of an event's file", size(playtest.MaxEventSize)},
 		}},
@@ -160,8 +167,15 @@ func ofPlaybooks() []limits {
 			{"entries looked at below the directory", playbooks.MaxFiles},
 			{"directories inside each other", playbooks.MaxFileDepth},
 			{"looks at parts of conditions, to find out which playbooks can match one object", playbooks.MaxSetLooks},
+			{"watchlists", watchlist.MaxLists},
 			{"entries of a watchlist", watchlist.MaxEntries},
 			{"size of an entry", size(watchlist.MaxEntry)},
+			{"calendars", calendar.MaxCalendars},
+			{"spans of hours in a day of a calendar", calendar.MaxSpans},
+			{"holidays of a calendar, those from files too", calendar.MaxHolidays},
+			{"exceptions of a calendar", calendar.MaxExceptions},
+			{"size of an iCalendar file", size(calendar.MaxFile)},
+			{"how far business time is looked for", calendar.MaxAhead},
 		}},
 		{"An expression", []limit{
 			{"size", size(expression.MaxSource)},
@@ -170,6 +184,7 @@ func ofPlaybooks() []limits {
 			{"nesting", expression.MaxNesting},
 			{"numbers of a range", expression.MaxRange},
 			{"product of the sizes of loops inside each other", expression.MaxCost},
+			{"time between the two moments of businessElapsed", expression.MaxBusinessSpan},
 			{"steps of one evaluation", expression.MaxWork},
 			{"text made by one evaluation", size(expression.MaxBytes)},
 			{"size of an event", size(expression.MaxPayload)},
@@ -186,6 +201,7 @@ func ofTheDaemon() []limits {
 			{"how far the overlap widens by itself", triggers.MaxOverlap},
 			{"how old a slot may be and still count as on time", triggers.Grace},
 			{"shortest @every", triggers.MinInterval},
+			{"how far ahead of the machine's clock the time of an object's version may be and still move a clock", engine.MaxAhead},
 		}},
 		{"Webhooks and the listener", []limit{
 			{"size of a body", size(triggers.MaxBody)},
@@ -274,7 +290,7 @@ func ofTheDaemon() []limits {
 
 // limited are the packages whose limits concern somebody who writes a playbook.
 func limited() []string {
-	return []string{"playbooks", "playbooks/expression", "playbooks/watchlist", "playbooks/playtest", "internal/document", "engine"}
+	return []string{"playbooks", "playbooks/expression", "playbooks/watchlist", "playbooks/calendar", "playbooks/playtest", "internal/document", "engine"}
 }
 
 var limitName = regexp.MustCompile("^(Max|Min)[A-Z]")

@@ -20,8 +20,9 @@ func logKeys() [][2]string {
 	return [][2]string{
 		{"component", "the part that speaks: daemon, engine, triggers, graph, store, server, profiles"},
 		{"tenant", "as the configuration calls it"},
-		{"source", "where events come from: TENANT/poll/RESOURCE, webhook, schedule"},
+		{"source", "where events come from: TENANT/poll/RESOURCE, webhook, schedule, sla"},
 		{"playbook", "its name"},
+		{"stage", "of a clock, by its name"},
 		{"run", "its id, for `playbookd show`"},
 		{"step", "its path, with the part of the action"},
 		{"attempt", "the how many-th"},

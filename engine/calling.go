@@ -7,6 +7,7 @@ import (
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
 // calling is a called playbook in progress: a play within the play, with names of its own. It is
@@ -109,7 +110,7 @@ func (c *calling) scope(f *frame, inputs, vars map[string]any) scope {
 		pending(list, steps)
 	}
 	s := scope{p.Subject: nil, "inputs": inputs, "vars": vars, "steps": steps, "last": nil, "change": nil, "playbook": playbookScope(p)}
-	for _, name := range []string{"lists", "tenant", "run"} {
+	for _, name := range []string{"lists", "tenant", "run", expression.CalendarsName} {
 		s[name] = f.scope[name]
 	}
 	if c.body.Pass {

@@ -31,10 +31,11 @@ type Ceiling struct {
 }
 
 // over says whether a planned run has to ask the journal. A shadow run changes nothing, a person
-// who starts a run knows what they do, and what has no object is not shown its own changes.
-func (c Ceiling) over(run Run, source string, updated bool) Ceiling {
-	byHand := strings.HasPrefix(source, "manual/")
-	if !updated || run.Object == "" || run.Mode != playbooks.Live || byHand || mutant.On(mutant.NoCeiling) {
+// who starts a run knows what they do, what has no object is not shown its own changes, and a clock has
+// few stages.
+func (c Ceiling) over(run Run, ev Event, updated bool) Ceiling {
+	byHand := strings.HasPrefix(ev.Source, "manual/")
+	if !updated || run.Object == "" || run.Mode != playbooks.Live || byHand || FromClock(ev) || mutant.On(mutant.NoCeiling) {
 		return Ceiling{}
 	}
 	return c

@@ -124,10 +124,17 @@ const (
 )
 
 // eventScope is what a playbook's expressions see of an event. The change in scope is that of the
-// first change trigger that waits for it; nil if only another trigger lets the event through.
-func eventScope(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, room int) scope {
+// first change trigger that waits for it; nil if only another trigger lets the event through. So is
+// the clock, of a playbook that has one.
+func eventScope(p *playbooks.Playbook, ev Event, subject any, c Circumstances, room int) scope {
 	s := make(scope, room)
-	s[p.Subject], s["lists"], s["tenant"], s["playbook"] = subject, lists, tenantScope(ev), playbookScope(p)
+	s[p.Subject], s["lists"], s["tenant"], s["playbook"] = subject, c.Lists, tenantScope(ev), playbookScope(p)
+	if p.SLA() != nil {
+		s["sla"] = ev.SLA.value()
+	}
+	if len(p.Calendars) > 0 {
+		s[expression.CalendarsName] = c.Calendars
+	}
 	for i := range p.Triggers {
 		t := p.Triggers[i].Change
 		if t == nil {

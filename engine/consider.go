@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
 // Circumstances is what a decision about an event depends on besides the playbook and the event
@@ -17,6 +18,8 @@ type Circumstances struct {
 	Echo bool
 	// Lists holds the watchlists by name.
 	Lists map[string]any
+	// Calendars are those that the playbook names.
+	Calendars expression.Calendars
 }
 
 // Consider decides whether an event starts a run of a playbook, and why not if not. It is pure.
@@ -38,7 +41,7 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 		m.Reason, m.Detail = SkipTenant, ev.Tenant
 		return m
 	}
-	scope := eventScope(p, ev, subject, c.Lists, roomOfEvent)
+	scope := eventScope(p, ev, subject, c, roomOfEvent)
 	if !admits(p, trigger, ev, &m, scope, c) {
 		return m
 	}

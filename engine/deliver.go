@@ -1,15 +1,14 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
@@ -22,16 +21,38 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 	if len(b.Events) > MaxBatch {
 		return Receipt{}, fmt.Errorf("batch of %d events: at most %d are allowed", len(b.Events), MaxBatch)
 	}
-	receipt, err := e.deliver(ctx, b, len(b.Events) == 1 && e.guesses())
-	for tries := 0; errors.Is(err, ErrNotNew) && tries < MaxLooks; tries++ {
-		e.doubt.Store(Doubt)
-		receipt, err = e.deliver(ctx, b, false)
+	receipt, err := e.deliver(ctx, b, len(b.Events) == 1 && e.guesses(), nil)
+	for tries := 0; overtaken(err) && tries < MaxLooks; tries++ {
+		if errors.Is(err, ErrNotNew) {
+			e.doubt.Store(Doubt)
+		}
+		known, look := e.known(ctx, b)
+		if look != nil {
+			return Receipt{}, look
+		}
+		receipt, err = e.deliver(ctx, b, false, known)
 	}
 	return receipt, err
 }
 
+// overtaken says that what was planned does not follow any more on what the journal holds.
+func overtaken(err error) bool { return errors.Is(err, ErrNotNew) || errors.Is(err, ErrClockMoved) }
+
+// known says which events of a batch are duplicates: they don't move clocks.
+func (e *Engine) known(ctx context.Context, b Batch) (map[string]bool, error) {
+	ids := make([]string, len(b.Events))
+	for i, ev := range b.Events {
+		ids[i] = ev.ID
+	}
+	known, err := e.o.Journal.Known(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("asking which events are known: %w", err)
+	}
+	return known, nil
+}
+
 // MaxLooks is how often a batch is decided about anew because another version of one of its
-// objects was admitted in between.
+// objects was admitted in between, or a clock was moved.
 const MaxLooks = 10
 
 // Doubt is for how many deliveries objects are looked up first after one was not new.
@@ -43,26 +64,34 @@ func (e *Engine) guesses() bool {
 	return e.doubt.Load() <= 0 || e.doubt.Add(-1) < 0
 }
 
-func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, error) {
-	now := e.o.Now().UTC()
-	e.see(now)
-	pl := newPlanner(e, e.index.Load(), now)
-	pl.patient, pl.guess = len(b.Events) == 1, guess
+func (e *Engine) deliver(ctx context.Context, b Batch, guess bool, known map[string]bool) (Receipt, error) {
+	pl := newPlanner(e, e.index.Load(), e.o.Now().UTC())
+	e.see(pl.now)
+	pl.guess, pl.patient = guess, len(b.Events) == 1
 	defer pl.release()
-	a := pl.admission(b.Cursor)
+	a := Admission{Cursor: b.Cursor}
 	for _, ev := range b.Events {
 		if ev.Seen.IsZero() {
-			ev.Seen = now
+			ev.Seen = pl.now
 		}
 		planned, err := pl.plan(ctx, ev)
+		if err == nil && !known[ev.ID] {
+			planned.Clocks, err = pl.clocks(ctx, ev)
+		}
 		if err != nil {
 			return Receipt{}, err
 		}
 		a.Events = append(a.Events, planned)
 	}
-	receipt, err := e.o.Journal.Admit(ctx, a)
+	return pl.admit(ctx, a)
+}
+
+// admit makes what was planned durable, and hands over what begins with it.
+func (pl *planner) admit(ctx context.Context, a Admission) (Receipt, error) {
+	a.Documents, a.Set = pl.docs, pl.index.stored
+	receipt, err := pl.e.o.Journal.Admit(ctx, a)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("admit %d events: %w", len(b.Events), err)
+		return Receipt{}, fmt.Errorf("admit %d events: %w", len(a.Events), err)
 	}
 	pl.handOver(receipt)
 	pl.tellHeld(a.Events, receipt)
@@ -71,12 +100,7 @@ func (e *Engine) deliver(ctx context.Context, b Batch, guess bool) (Receipt, err
 
 func newPlanner(e *Engine, x *index, now time.Time) *planner {
 	return &planner{e: e, index: x, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{},
-		lists: map[string]*listed{}}
-}
-
-// admission is what the journal is given of what is planned.
-func (pl *planner) admission(c *Cursor, events ...Planned) Admission {
-	return Admission{Events: events, Cursor: c, Documents: pl.docs, Set: pl.index.stored}
+		lists: map[string]*listed{}, hours: map[string]*calendar.Calendar{}, moved: map[[2]string]map[string]*Clock{}}
 }
 
 // planner decides about the events of one batch.
@@ -92,6 +116,8 @@ type planner struct {
 	versions map[[3]string]*Event // the newest known, by tenant, object and source
 	lists    map[string]*listed   // as they were when the batch first asked
 	begun    []*driver            // runs whose first attempts are planned with them; each holds a worker
+	hours    map[string]*calendar.Calendar
+	moved    map[[2]string]map[string]*Clock // by object: its clocks by playbook, as the batch leaves them
 }
 
 // plan decides about an event. Only playbooks whose screens let it through are looked at; what
@@ -140,11 +166,10 @@ func (g *group) withEchoes(books []int, echo map[string]bool) []int {
 
 // consider decides for one playbook and plans the run that a match starts.
 func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances, planned *Planned) {
-	var digests map[string]string
-	c.Lists, digests = pl.listsOf(p)
+	digests := pl.recall(p, &c)
 	m := Consider(p, ev, subject, c)
 	if m.Verdict == Matched {
-		run, fault := pl.run(p, ev, subject, c.Lists, digests, c.Updated)
+		run, fault := pl.run(p, ev, subject, digests, c)
 		if fault != nil {
 			m.Verdict, m.Reason, m.Detail = Skipped, SkipError, fault.Error()
 		} else {
@@ -152,7 +177,7 @@ func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circ
 			planned.Runs = append(planned.Runs, run)
 			pl.docs[p.Digest] = p.Recorded
 			for name, digest := range digests {
-				pl.docs[digest] = pl.list(name).content
+				pl.docs[digest] = pl.content(name)
 			}
 		}
 	}
@@ -161,7 +186,10 @@ func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circ
 
 // past looks up what we know of the event's object.
 func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[string]bool, err error) {
-	if ev.Object == "" || pl.guess {
+	switch {
+	case FromClock(ev):
+		return true, nil, nil // nothing changed
+	case ev.Object == "" || pl.guess:
 		return false, nil, nil
 	}
 	object := [2]string{ev.Tenant, ev.Object}
@@ -185,35 +213,9 @@ func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[s
 	return true, echoOf(last, ev, writes), nil
 }
 
-// list is a watchlist as the batch sees it.
-func (pl *planner) list(name string) *listed {
-	l, seen := pl.lists[name]
-	if !seen {
-		l = pl.e.list(name)
-		pl.lists[name] = l
-	}
-	return l
-}
-
-// listsOf gives the watchlists that a playbook reads, and their digests.
-func (pl *planner) listsOf(p *playbooks.Playbook) (values map[string]any, digests map[string]string) {
-	values = map[string]any{}
-	for _, name := range p.Lists {
-		l := pl.list(name)
-		if l == nil {
-			continue // the checker has said so; the condition sees nil
-		}
-		if digests == nil {
-			digests = map[string]string{}
-		}
-		values[name], digests[name] = l.values, l.digest
-	}
-	return values, digests
-}
-
 // run plans the run that a match starts. If a worker is free, its first attempts are planned
 // too, so that their intents become durable with the event.
-func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, digests map[string]string, updated bool) (PlannedRun, error) {
+func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, digests map[string]string, c Circumstances) (PlannedRun, error) {
 	run := Run{
 		ID: NewRunID(p.Name, ev.ID), Playbook: p.Name, Digest: p.Digest, Semantics: Semantics,
 		Event: ev.ID, Tenant: ev.Tenant, Object: ev.Object, Title: ev.Title, By: ev.By, Mode: p.Mode,
@@ -228,14 +230,14 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, lists map[s
 			run.Mode = playbooks.Shadow // what follows from what did not happen must not happen
 		}
 	}
-	out := PlannedRun{Run: run, Ceiling: pl.e.o.Ceiling.over(run, ev.Source, updated || pl.origin != nil), Limit: LimitOf(p, run, ev.Source)}
+	out := PlannedRun{Run: run, Ceiling: pl.e.o.Ceiling.over(run, ev, c.Updated || pl.origin != nil), Limit: LimitOf(p, run, ev.Source)}
 	if p.Concurrency != nil || p.Dedupe != nil {
-		if err := pl.keys(p, eventScope(p, ev, subject, lists, roomOfEvent), &out); err != nil {
+		if err := pl.keys(p, eventScope(p, ev, subject, c, roomOfEvent), &out); err != nil {
 			return out, err
 		}
 	}
 	if out.Run.Key == "" && pl.origin == nil && len(p.Limits.Effects) == 0 {
-		pl.begin(p, ev, subject, lists, &out)
+		pl.begin(p, ev, subject, c, &out)
 	}
 	return out, nil
 }
@@ -255,12 +257,12 @@ func (pl *planner) keys(p *playbooks.Playbook, s scope, out *PlannedRun) (err er
 }
 
 // begin takes a worker, if one is free, and plans the run's first attempts.
-func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, out *PlannedRun) {
+func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, c Circumstances, out *PlannedRun) {
 	if !pl.e.reserve(out.Run.ID, pl.patient && len(pl.begun) == 0) {
 		return
 	}
 	d := &driver{e: pl.e, run: out.Run}
-	if err := d.begin(p, ev, subject, lists, pl.now); err != nil {
+	if err := d.begin(p, ev, subject, c); err != nil {
 		pl.e.giveBack(out.Run.ID)
 		return // the loop meets the same error, with the run on disk to tell it
 	}
@@ -310,23 +312,4 @@ func (pl *planner) release() {
 		pl.e.giveBack(d.run.ID)
 	}
 	pl.begun = nil
-}
-
-// listValues reads the recorded content of a watchlist. Whole numbers are whole numbers again, as
-// they were when the event was considered.
-func listValues(contents map[string][]byte) (map[string]any, error) {
-	lists := map[string]any{}
-	for name, content := range contents {
-		dec := json.NewDecoder(bytes.NewReader(content))
-		dec.UseNumber()
-		var values []any
-		err := dec.Decode(&values)
-		if err == nil {
-			lists[name], err = numbers(values)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("recorded watchlist %s: %w", name, err)
-		}
-	}
-	return lists, nil
 }

@@ -18,6 +18,8 @@
 //   - No attempt is made before its intent is durable. An attempt whose outcome nobody knows is
 //     repeated, probed or left to a person, as the effect class of the action says.
 //   - A run goes on with the text of the playbook that it started with.
+//   - Each stage of a clock fires at most once for each object, in one transaction with the decision
+//     about it and the run that it starts.
 //   - A history that the playbook's text can't have produced stops the run; it is never guessed
 //     around.
 //

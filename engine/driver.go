@@ -177,12 +177,12 @@ func (d *driver) drain() {
 }
 
 // begin makes the machine of a new run and its first decision.
-func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, lists map[string]any, now time.Time) (err error) {
+func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, c Circumstances) (err error) {
 	defer recovered(&err)
-	if d.machine, err = beginWith(p, d.run, ev, subject, lists); err != nil {
+	if d.machine, err = beginWith(p, d.run, ev, subject, c); err != nil {
 		return err
 	}
-	d.decision = d.machine.Next(now)
+	d.decision = d.machine.Next(c.Now)
 	d.history = append(d.history, d.decision.Record...)
 	return nil
 }

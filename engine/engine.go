@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 )
 
 // Limits of the loop.
@@ -34,6 +35,12 @@ type Watchlists interface {
 	Get(name string) (values []any, content []byte, ok bool)
 }
 
+// Calendars gives the calendars as they are now.
+type Calendars interface {
+	// Get finds a calendar; nil if there is none. It is never changed.
+	Get(name string) *calendar.Calendar
+}
+
 // Observer is told what happens. Its methods must return quickly.
 type Observer interface {
 	RunStarted(Run)
@@ -46,12 +53,13 @@ type Observer interface {
 type Options struct {
 	Journal Journal
 	// Compile turns a recorded playbook source into a playbook again.
-	Compile  func(name string, source []byte) (*playbooks.Playbook, error)
-	Lists    Watchlists
-	Observer Observer     // nil: nobody
-	Log      *slog.Logger // nil: discarded
-	Workers  int          // 0: DefaultWorkers
-	Ceiling  Ceiling      // zero: CeilingRuns within CeilingWithin
+	Compile   func(name string, source []byte) (*playbooks.Playbook, error)
+	Lists     Watchlists
+	Calendars Calendars    // nil: there are none
+	Observer  Observer     // nil: nobody
+	Log       *slog.Logger // nil: discarded
+	Workers   int          // 0: DefaultWorkers
+	Ceiling   Ceiling      // zero: CeilingRuns within CeilingWithin
 	// Now is the wall clock: what is recorded, and when what waits has its turn. Nil: time.Now. It may
 	// be set, also back.
 	Now func() time.Time
@@ -69,10 +77,11 @@ type Engine struct {
 	fresh    chan *driver // runs that Deliver started and hands to the loop with their worker
 	wake     chan struct{}
 	running  atomic.Bool
-	doubt    atomic.Int32  // deliveries left for which objects are looked up first
-	keeping  atomic.Int64  // runs with outcomes that the journal refuses
-	seen     atomic.Int64  // the latest time at which events were delivered, in nanoseconds since 1970
-	counting chan struct{} // who has put something in counts uses of limits, and nobody else
+	doubt    atomic.Int32          // deliveries left for which objects are looked up first
+	kept     atomic.Pointer[index] // the playbooks that the clocks are up to date with
+	keeping  atomic.Int64          // runs with outcomes that the journal refuses
+	seen     atomic.Int64          // the latest time at which events were delivered, in nanoseconds since 1970
+	counting chan struct{}         // who has put something in counts uses of limits, and nobody else
 
 	mu sync.Mutex
 	// compiled holds playbooks of earlier texts, for runs that started with them.
@@ -130,7 +139,9 @@ func (nobody) RunEnded(Run, []Entry) {}
 // Use makes set the playbooks that events are considered by from now on. Runs in progress keep
 // the text that they started with.
 func (e *Engine) Use(set *playbooks.Set) {
-	e.index.Store(newIndex(set))
+	x := newIndex(set)
+	x.since = e.o.Now()
+	e.index.Store(x)
 	e.poke()
 }
 

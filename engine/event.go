@@ -13,7 +13,7 @@ type Event struct {
 	ID     string `json:"id"`
 	Tenant string `json:"tenant"`
 	// Source says which triggers it concerns: "poll/alerts", "webhook/edr", "schedule/NAME/0",
-	// "manual/NAME".
+	// "sla/NAME", "manual/NAME".
 	Source string `json:"source"`
 	// Kind is the name under which playbooks see the payload: alert, incident or event.
 	Kind string `json:"kind"`
@@ -27,6 +27,8 @@ type Event struct {
 	By       string          `json:"by,omitempty"`     // of a manual run: who started it; of a run's end: who started that run
 	// Changes are, by field, those that a change trigger watches.
 	Changes map[string]Change `json:"changes,omitempty"`
+	// SLA is of a stage of a clock.
+	SLA *SLA `json:"sla,omitempty"`
 }
 
 // Batch is what a source hands over: events, and the position that it has then reached. Both

@@ -79,7 +79,7 @@ func (e *Engine) store(ctx context.Context, run Run, a Append, m *Machine) error
 	if err != nil {
 		return err
 	}
-	following := pl.admission(nil, planned)
+	following := Admission{Events: []Planned{planned}, Documents: pl.docs, Set: pl.index.stored}
 	receipt, err := e.o.Journal.End(ctx, a, following)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/expression"
@@ -17,10 +18,12 @@ import (
 type index struct {
 	set    *playbooks.Set
 	stored PlaybookSet
+	since  time.Time           // when it was taken into use
 	groups map[string][]*group // by source
 	// watched are the fields that change triggers ask about, by source and without repeats.
 	watched map[string][]watchedField
 	ends    map[string][]*playbooks.EndOfRun // by playbook: who waits for the ends of its runs
+	clocks  map[string][]*playbooks.Playbook // by the source of the versions that they are counted by
 }
 
 // group is the playbooks that listen to a source and see its events under one name. All but one
@@ -82,12 +85,17 @@ type branch struct {
 
 // newIndex prepares a set. What it makes of a playbook depends on nothing else than its text.
 func newIndex(set *playbooks.Set) *index {
-	x := &index{set: set, groups: map[string][]*group{}, watched: map[string][]watchedField{}, ends: map[string][]*playbooks.EndOfRun{}}
+	x := &index{set: set, groups: map[string][]*group{}, watched: map[string][]watchedField{}, ends: map[string][]*playbooks.EndOfRun{},
+		clocks: map[string][]*playbooks.Playbook{}}
 	x.stored.Members = make([]SetMember, 0, len(set.Playbooks))
 	screens := make([]*Screen, len(set.Playbooks))
 	for i, p := range set.Playbooks {
 		screens[i] = screenOf(p)
 		x.watch(p)
+		if sla := p.SLA(); sla != nil && p.Enabled {
+			source := "poll/" + sla.Resource
+			x.clocks[source] = append(x.clocks[source], p)
+		}
 		x.stored.Members = append(x.stored.Members, SetMember{Name: p.Name, Digest: p.Digest, Screen: screens[i]})
 	}
 	if set.Digest != "" {

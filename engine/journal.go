@@ -18,6 +18,8 @@ var (
 	// ErrNotNew means that an event was taken for the first of its object and is not. Nothing of the
 	// batch was admitted.
 	ErrNotNew = errors.New("the object is known already")
+	// ErrClockMoved means that a clock was changed in between. Nothing was admitted.
+	ErrClockMoved = errors.New("the clock was changed by somebody else")
 	// ErrOutOfOrder means that an entry does not follow the last one of its run. Nothing was
 	// written.
 	ErrOutOfOrder = errors.New("entry does not follow the run's history")
@@ -52,7 +54,8 @@ type Journal interface {
 	Position(ctx context.Context, source string) (string, error)
 	// Known returns those of the IDs that belong to admitted events.
 	Known(ctx context.Context, ids []string) (map[string]bool, error)
-	// Latest returns the event of an object that was admitted last; ErrNotFound if there is none.
+	// Latest returns the event of an object that was admitted last; ErrNotFound if there is none. Stages
+	// of clocks are left out, here and in the check for ErrNotNew: they are no versions.
 	Latest(ctx context.Context, tenant, object string) (Event, error)
 	// Newest returns the event of an object that, of those that a source brought by itself, occurred last,
 	// of several the one that was admitted last; ErrNotFound if there is none. What somebody brought by hand
@@ -61,13 +64,31 @@ type Journal interface {
 	// Uses counts the uses with the tenant, playbook, action and mode of one, after a moment. A journal
 	// remembers them at least for [playbooks.MaxRateWindow].
 	Uses(ctx context.Context, like Use, after time.Time) (int, error)
+	// Versions returns the version of each object that was admitted last, of those that a poll has read,
+	// in the order of the objects.
+	Versions(ctx context.Context, q VersionQuery) ([]Event, error)
+	// Clocks returns the clocks of an object, in the order of the playbooks.
+	Clocks(ctx context.Context, tenant, object string) ([]Clock, error)
+	// DueClocks returns the clocks of a playbook that have a Due, the earliest first.
+	DueClocks(ctx context.Context, tenant, playbook string, limit int) ([]Clock, error)
 	// Writes returns what playbooks meant to write to an object since a time, oldest first.
 	Writes(ctx context.Context, tenant, object string, since time.Time) ([]Write, error)
+}
+
+// VersionQuery chooses versions of objects.
+type VersionQuery struct {
+	Tenant string
+	Source string // of the poll: "poll/alerts"
+	Object string // only this one; "": all
+	After  string // only objects behind this one
+	Limit  int
 }
 
 // Admission is what Admit stores.
 type Admission struct {
 	Events []Planned
+	// Clocks are stored whatever becomes of the events.
+	Clocks []Clock
 	Cursor *Cursor
 	// Set names every playbook that was loaded. The decision for a playbook of the set without a
 	// stored match follows from its screen and the facts: see [Decisions].
@@ -103,6 +124,10 @@ type Planned struct {
 	// decisions follow from the facts. Nobody has to store it.
 	Screened int
 	Runs     []PlannedRun
+	// Clocks are what the event makes of the clocks of its object. The Revision of each, here and in
+	// Admission, is one more than that of the clock stored, or 1 if there is none; otherwise Admit
+	// returns ErrClockMoved.
+	Clocks []Clock
 }
 
 // PlannedRun is a run with the beginning of its history.

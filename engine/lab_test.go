@@ -65,10 +65,20 @@ func (l *lab) recompile(name string, source []byte) (*playbooks.Playbook, error)
 // book compiles a whole playbook of the given name; a text without triggers listens to alerts.
 func (l *lab) book(name, text string) *playbooks.Playbook {
 	l.t.Helper()
+	return l.bookCalling(name, text)
+}
+
+// bookCalling compiles a playbook that calls others.
+func (l *lab) bookCalling(name, text string, called ...*playbooks.Playbook) *playbooks.Playbook {
+	l.t.Helper()
+	o := playbooks.Options{Catalog: l.world.Registry(), Callees: map[string]*playbooks.Playbook{}}
+	for _, p := range called {
+		o.Callees[p.Name] = p
+	}
 	if !strings.Contains(text, "triggers:") {
 		text = "triggers: [{poll: {resource: alerts, every: 1m}}]\n" + text
 	}
-	p, findings := playbooks.Compile(name+".yaml", []byte("name: "+name+"\n"+text), playbooks.Options{Catalog: l.world.Registry()})
+	p, findings := playbooks.Compile(name+".yaml", []byte("name: "+name+"\n"+text), o)
 	for _, f := range findings {
 		if f.Severity == diag.Error {
 			l.t.Fatalf("playbook %s: %v\n%s", name, f, text)

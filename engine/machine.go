@@ -77,19 +77,22 @@ type Attempt struct {
 	Touches   []actions.Touch
 }
 
-// Begin makes the machine of a run without history. lists holds the content of the watchlists
-// that the playbook reads.
-func Begin(p *playbooks.Playbook, run Run, ev Event, lists map[string]any) (*Machine, error) {
+// Begin makes the machine of a run without history. Of the circumstances it takes the watchlists and the
+// calendars; nil: there are none.
+func Begin(p *playbooks.Playbook, run Run, ev Event, c *Circumstances) (*Machine, error) {
 	subject, err := expression.Decode(ev.Payload, p.SubjectType)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", ev.ID, err)
 	}
-	return beginWith(p, run, ev, subject, lists)
+	if c == nil {
+		c = &Circumstances{}
+	}
+	return beginWith(p, run, ev, subject, *c)
 }
 
 // beginWith is Begin with the payload decoded already. Expressions only read it, so it may be
 // shared.
-func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, lists map[string]any) (*Machine, error) {
+func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, c Circumstances) (*Machine, error) {
 	inputs := map[string]any{}
 	if len(ev.Inputs) > 0 {
 		if err := json.Unmarshal(ev.Inputs, &inputs); err != nil {
@@ -101,7 +104,7 @@ func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, lists map[
 	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
 		pending(list, steps)
 	}
-	s := eventScope(p, ev, subject, lists, roomOfRun)
+	s := eventScope(p, ev, subject, c, roomOfRun)
 	s["inputs"], s["vars"], s["steps"], s["last"] = inputs, m.vars, steps, nil
 	s["run"] = map[string]any{"id": string(run.ID), "url": run.ID.URL(), "startedAt": run.Created, "mode": string(run.Mode)}
 	m.play = newPlay(p, s, "")
@@ -110,11 +113,11 @@ func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, lists map[
 
 // Rebuild makes the machine of a run as its history left it. p is the playbook that it runs.
 func Rebuild(p *playbooks.Playbook, l Loaded) (*Machine, error) {
-	lists, err := listValues(l.Lists)
+	lists, calendars, err := recorded(l.Lists)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Begin(p, l.Run, l.Event, lists)
+	m, err := Begin(p, l.Run, l.Event, &Circumstances{Lists: lists, Calendars: calendars})
 	if err != nil {
 		return nil, err
 	}

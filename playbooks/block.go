@@ -46,8 +46,6 @@ func notYetMend(name string) string {
 	switch name {
 	case "undo":
 		return "give the steps that may fail on_error: [steps]"
-	case "sla":
-		return "use poll or schedule with a condition"
 	case "subscription":
 		return "use poll: it finds the same changes a little later"
 	case "state", "seen", "history":

@@ -49,6 +49,8 @@ const (
 	codeRate           = "PB056"
 	codeAwaited        = "PB057"
 	codeRunLoop        = "PB058"
+	codeCalendar       = "PB070"
+	codeStage          = "PB071"
 )
 
 // Codes explains every finding that this package reports.
@@ -108,7 +110,7 @@ func meaningCodes() []diag.Code {
 		{Code: codeUnusedID, Title: "The id is not used", Severity: diag.Warning,
 			Help: "Nothing reads steps.ID. That is harmless, but often the sign of a reference that was forgotten or goes to another step."},
 		{Code: codeUnreachable, Title: "The step is never reached", Severity: diag.Error,
-			Help: "A stop or fail before it ends the run in every case, or the conditions on the way to it cannot hold together: when says that an alert is new, and the step is for those that are resolved; a case of a switch asks for what one above it takes already."},
+			Help: "A stop or fail before it ends the run in every case, or the conditions on the way to it cannot hold together: when says that an alert is new, and the step is for those that are resolved; a case of a switch asks for what one above it takes already. In the target of an sla trigger: a row above it always holds."},
 		{Code: codeUnknownList, Title: "There is no such watchlist", Severity: diag.Error,
 			Help: "lists.NAME reads the watchlist of that name. A name that is misspelt would be an empty list and a condition that never holds, or always."},
 		{Code: codeSubject, Title: "The triggers bring something else", Severity: diag.Error,
@@ -149,6 +151,10 @@ func meaningCodes() []diag.Code {
 			Help: "A run trigger waits for the end of another playbook's runs and names it. It must be in the same set, without mistakes of its own: a name that is misspelt would be a trigger that never fires."},
 		{Code: codeRunLoop, Title: "Playbooks that start each other", Severity: diag.Error,
 			Help: "Following the run triggers from playbook to playbook leads back to where it began: the end of each run would start the next one, for ever. That some states do not lead on is not looked at: which state a run ends in is for nobody to promise."},
+		{Code: codeCalendar, Title: "There is no such calendar", Severity: diag.Error,
+			Help: "A calendar is a file NAME.yaml in the directory of the calendars, by default calendars beside the configuration: timezone, hours, holidays, exceptions. The clock of an sla trigger and the functions businessElapsed, businessAdd and inBusinessHours name one. The name is written out, so that a run keeps the calendar that it was decided by."},
+		{Code: codeStage, Title: "Not a stage of a clock", Severity: diag.Error,
+			Help: "The stages of an sla trigger say when the playbook acts: at a part of the target (75%, 200%) or at a time after the start (45m). They are written in the order in which they come, for every target; each fires once for each object, and when several are due at once only the last of them does."},
 		{Code: codeExpand, Title: "The incident comes without its alerts", Severity: diag.Warning,
 			Help: "Incidents are polled without their alerts unless the poll says expand: alerts. Without, incident.alerts is empty, and so are ips(incident), devices(incident) and their like."},
 	}

@@ -21,6 +21,8 @@ type Options struct {
 	Schedule func(cron, zone string) error
 	// Lists are the watchlists that exist, by name. Nil: any name is taken.
 	Lists map[string]ListInfo
+	// Calendars are the calendars that exist, by name. Nil: any name is taken.
+	Calendars map[string]bool
 	// Now is the time by which expiry is judged. Zero: it is not judged.
 	Now time.Time
 
@@ -60,7 +62,7 @@ func Compile(file string, src []byte, o Options) (*Playbook, diag.Findings) {
 		return nil, findings
 	}
 	c := &compiler{
-		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{},
+		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{}, calendars: map[string]bool{},
 		filters: map[*Poll]*document.Node{}, read: map[string]bool{},
 		book: &Playbook{File: file, Source: src, Mode: Live, Enabled: true, callDepth: 1},
 	}
@@ -95,6 +97,7 @@ type compiler struct {
 	named     []*document.Node          // the names of vars
 	asked     []*document.Node          // the names of inputs
 	lists     map[string]bool           // watchlists that an expression reads
+	calendars map[string]bool           // calendars that an expression counts by
 	steps     int                       // steps seen so far
 	tooMany   bool                      // the limit on steps is reported once
 	closing   *document.Node            // the first place that closes something
@@ -148,6 +151,7 @@ func (c *compiler) playbook(root *document.Node) {
 	c.collect(root)
 	c.triggers(b)
 	c.expanded = bringsAlerts(c.book.Triggers)
+	c.clocks(b)
 	scope := c.matchScope()
 	if n := b.get("when"); n != nil {
 		c.book.When = c.condition(n, scope)
@@ -165,7 +169,7 @@ func (c *compiler) playbook(root *document.Node) {
 	c.unusedIDs()
 	c.unusedNames()
 	c.unusedLimits(b.get("limits"))
-	c.book.Lists = sortedNames(c.lists)
+	c.book.Lists, c.book.Calendars = sortedNames(c.lists), sortedNames(c.calendars)
 	if !c.o.AsItWas && !c.findings.HasErrors() {
 		c.judge()
 	}

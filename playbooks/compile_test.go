@@ -279,6 +279,16 @@ func TestEveryLimitHoldsAtAndBeyondIt(t *testing.T) {
 		"playbooks waited for": {playbooks.MaxEndedPlaybooks, func(n int) string {
 			return "name: a\ntriggers:\n  - run:\n      playbook:\n" + many(n, "        - b%i\n") + steps
 		}},
+		"target": {playbooks.MaxTargets, func(n int) string {
+			return slaOf("{within: 1h}", strings.TrimSuffix(strings.Repeat("{if: 'true', within: 1h}, ", n-1), ", "), "breached: 100%")
+		}},
+		"stages": {playbooks.MaxStages, func(n int) string {
+			stages := ""
+			for i := range n {
+				stages += fmt.Sprintf("s%d: %d%%, ", i, i+1)
+			}
+			return slaOf("{within: 1h}", "", strings.TrimSuffix(stages, ", "))
+		}},
 		"filter length": {playbooks.MaxFilterLength, func(n int) string {
 			text := "assignedTo eq ''"
 			return "name: a\ntriggers:\n  - poll: {resource: alerts, filter: \"assignedTo eq '" + strings.Repeat("x", n-len(text)) + "'\"}\n" + steps
@@ -324,6 +334,24 @@ func TestActionsThatAreLimitedAreFewEnough(t *testing.T) {
 	}
 }
 
+// slaOf is a playbook with an sla trigger: the rows of its target, the last one apart, and its stages.
+func slaOf(last, rows, stages string) string {
+	if rows != "" {
+		last = rows + ", " + last
+	}
+	return "name: a\ntriggers:\n  - sla: {resource: alerts, start: alert.createdDateTime, target: [" + last + "], stages: {" + stages + "}}\nsteps: [{stop: done}]\n"
+}
+
+func TestAStageIsReachedAtAPartOfTheTargetWithinLimits(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"1%": "", fmt.Sprintf("%d%%", playbooks.MaxStagePercent): "", "0%": "PB071",
+		fmt.Sprintf("%d%%", playbooks.MaxStagePercent+1): "PB071", "-5%": "PB071", "+5%": "PB071", "7.5%": "PB071"} {
+		if got := codesOf(t, slaOf("{within: 1h}", "", "breached: "+text)); got != want {
+			t.Errorf("%s gives %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
 	t.Parallel()
 	every := "name: a\ntriggers:\n  - poll: {resource: alerts, every: %s}\nsteps: [{stop: done}]\n"
@@ -340,6 +368,8 @@ func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
 		{window, playbooks.MinDedupeWindow, playbooks.MaxDedupeWindow, "PB024"},
 		{rate, playbooks.MinRateWindow, playbooks.MaxRateWindow, "PB024"},
 		{timeout, playbooks.MinTimeout, playbooks.MaxTimeout, "PB024"},
+		{slaOf("{within: %s}", "", "breached: 100%%"), playbooks.MinWithin, playbooks.MaxWithin, "PB024"},
+		{slaOf("{within: 1h}", "", "breached: %s"), playbooks.MinWithin, playbooks.MaxWithin, "PB024"},
 		{backoff, playbooks.MinBackoff, playbooks.MaxBackoff, "PB024 PB024"},
 		{"name: a\ntriggers: [manual]\nsteps:\n  - wait: %s\n", playbooks.MinWait, playbooks.MaxWait, "PB024"},
 		{"name: a\ntriggers: [manual]\nsteps:\n  - approve: {title: t, by: [a], within: %s}\n", playbooks.MinAsk, playbooks.MaxWait, "PB024"},

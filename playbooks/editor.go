@@ -70,6 +70,19 @@ func triggerSchema() *actions.Schema {
 		"timezone": {Type: "string", Description: "Such as Europe/Berlin. Left out: UTC."},
 		"missed":   words("What to do about times that passed while not running. Left out: skip.", "skip", "once"),
 	}), "cron")
+	sla := required(closed("Keep a clock for each object, and act at its stages.", slaKeys(), map[string]*actions.Schema{
+		"resource": words("What to keep clocks for.", alertsResource, incidentsResource),
+		"every":    duration("How often the resource is polled. Left out: 1m."),
+		"expand":   words("Incidents: bring their alerts along.", alertsResource),
+		"start":    {Type: "string", Description: "An expression that gives the time from which on the clock runs: alert.createdDateTime"},
+		"pause":    condition("The clock stands still while this holds."),
+		"stop":     condition("The clock ends while this holds."),
+		"target": {Type: "array", MinItems: new(1), MaxItems: new(MaxTargets), Description: "How much time there is. The first row whose condition holds counts; without any, the object has no clock.",
+			Items: required(closed("", targetKeys(), map[string]*actions.Schema{"if": condition("When this row counts. Left out: always."), "within": duration("How much time there is.")}), "within")},
+		"calendar": {Type: "string", MaxLength: new(MaxIdentifier), Description: "The calendar whose hours count. Left out: every hour counts."},
+		"stages": {Type: "object", MinProperties: new(1), MaxProperties: new(MaxStages), PropertyNames: identifier(), Description: "When to act, in order: a part of the target (75%) or a time after the start (45m). Expressions read sla.stage.",
+			AdditionalProperties: &actions.Schema{Type: "string"}},
+	}), "resource", "start", "target", "stages")
 	manual := closed("Let a person start it.", manualKeys(), map[string]*actions.Schema{
 		"inputs": inputsSchema("What the person is asked for. Expressions read it as inputs.NAME."),
 	})
@@ -87,7 +100,7 @@ func triggerSchema() *actions.Schema {
 		"playbook": {AnyOf: []*actions.Schema{{Type: "string"}, {Type: "array", MinItems: new(1), MaxItems: new(MaxEndedPlaybooks), Items: &actions.Schema{Type: "string"}}}, Description: "The playbook whose runs count, or a list of them."},
 		"state":    {AnyOf: []*actions.Schema{words("", endStates()...), {Type: "array", MinItems: new(1), Items: words("", endStates()...)}}, Description: "How they ended. Left out: in whichever way."},
 	}), "playbook")
-	kinds := closed("", triggerKinds(), map[string]*actions.Schema{"poll": poll, "change": change, "run": run, "webhook": webhook, "schedule": schedule, "manual": manual})
+	kinds := closed("", triggerKinds(), map[string]*actions.Schema{"poll": poll, "change": change, "run": run, "webhook": webhook, "schedule": schedule, "sla": sla, "manual": manual})
 	kinds.MinProperties, kinds.MaxProperties = new(1), new(1)
 	return &actions.Schema{AnyOf: []*actions.Schema{kinds, words("", string(ManualTrigger))}}
 }

@@ -20,10 +20,10 @@ func languageNames() []string {
 		"sla", "change", "status", "output", "error"}
 }
 
-func laterRoots() []string { return []string{"state", "sla"} }
+func laterRoots() []string { return []string{"state"} }
 
 func laterFunctions() []string {
-	return []string{"seen", "history", "onDuty", "leastLoaded", "businessElapsed", "businessAdd", "inBusinessHours"}
+	return []string{"seen", "history", "onDuty", "leastLoaded"}
 }
 
 // condition compiles a bare expression that is true or false.
@@ -64,6 +64,7 @@ func (c *compiler) program(n *document.Node, s *scope, want expression.Want, wha
 		c.problem(n, problem)
 		return nil
 	}
+	c.useCalendars(n, p.Calendars(), 0)
 	c.needsAlerts(n, p.Paths())
 	return p
 }
@@ -85,6 +86,9 @@ func (c *compiler) template(n *document.Node, s *scope) *expression.Template {
 	if problem != nil {
 		c.problem(n, problem)
 		return nil
+	}
+	for p, offset := range t.Expressions {
+		c.useCalendars(n, p.Calendars(), offset)
 	}
 	c.needsAlerts(n, t.Paths())
 	return t

@@ -78,7 +78,7 @@ func (g *generator) triggers() []any {
 	subject := drawn(g, "alert", "incident", "event")
 	var all []any
 	for i := range rapid.IntRange(1, 2).Draw(g.T, "triggers") {
-		kinds := []string{"poll", "poll", "change", "webhook", "manual"}
+		kinds := []string{"poll", "poll", "change", "sla", "webhook", "manual"}
 		if subject == "event" {
 			kinds = []string{"schedule", "schedule", "run", "run", "webhook", "manual"}
 		}
@@ -110,6 +110,20 @@ func (g *generator) triggers() []any {
 			run := object{"playbook": rarely[any](g, "Not One", "other", []any{"other", "another"})}
 			g.maybe(run, "state", func() any { return rarely[any](g, "parked", "failed", []any{"failed", "canceled"}) })
 			all = append(all, object{"run": run})
+		case kind == "sla" && !g.used["sla"]: // there is one clock for a playbook
+			g.use("sla")
+			sla := object{"resource": subject + "s", "start": subject + ".createdDateTime"}
+			g.maybe(sla, "every", func() any { return g.duration("10s", "1d") })
+			g.maybe(sla, "pause", func() any { return subject + `.severity == "low"` })
+			g.maybe(sla, "stop", func() any { return drawn(g, subject+`.status == "resolved"`, "false") })
+			g.maybe(sla, "calendar", func() any { return rarely(g, "nowhere", "office") })
+			target := []any{object{"within": g.duration("1s", "365d")}}
+			if drawn(g, false, true) {
+				target = append([]any{object{"if": subject + `.severity == "high"`, "within": g.duration("1s", "365d")}}, target...)
+			}
+			sla["target"] = target
+			sla["stages"] = drawn(g, object{"breached": "100%"}, object{"breached": "100%"}, object{"late": "45m"}, object{"late": "many"})
+			all = append(all, object{"sla": sla})
 		case kind == "schedule":
 			g.use("schedule")
 			schedule := object{"cron": drawn(g, "0 8 * * 1-5", "*/10 * * * *")}

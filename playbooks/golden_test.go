@@ -126,8 +126,9 @@ var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func options() playbooks.Options {
 	return playbooks.Options{
-		Catalog: catalog(),
-		Lists:   map[string]playbooks.ListInfo{"known_noise": {Entries: 3}, "scanner_ranges": {Entries: 1}},
+		Catalog:   catalog(),
+		Lists:     map[string]playbooks.ListInfo{"known_noise": {Entries: 3}, "scanner_ranges": {Entries: 1}},
+		Calendars: map[string]bool{"office": true, "soc-emea": true},
 		Schedule: func(cron, _ string) error {
 			if n := len(strings.Fields(cron)); n != 5 {
 				return errors.New("it does not have five fields")

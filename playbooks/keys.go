@@ -17,10 +17,10 @@ func laterPlaybookKeys() []string {
 }
 
 func triggerKinds() []string {
-	return []string{string(PollTrigger), string(ChangeTrigger), string(WebhookTrigger), string(ScheduleTrigger), string(RunTrigger), string(ManualTrigger)}
+	return []string{string(PollTrigger), string(ChangeTrigger), string(WebhookTrigger), string(ScheduleTrigger), string(SLATrigger), string(RunTrigger), string(ManualTrigger)}
 }
 
-func laterTriggerKinds() []string { return []string{"sla", "subscription"} }
+func laterTriggerKinds() []string { return []string{"subscription"} }
 
 func pollKeys() []string { return []string{"resource", "every", "filter", "expand", "on"} }
 func changeKeys() []string {
@@ -32,6 +32,11 @@ func webhookKeys() []string  { return []string{"path", "auth", "as"} }
 func authKeys() []string     { return []string{"hmac", "apiKey"} }
 func scheduleKeys() []string { return []string{"cron", "timezone", "missed"} }
 func manualKeys() []string   { return []string{"inputs"} }
+
+func slaKeys() []string {
+	return []string{"resource", "every", "expand", "start", "pause", "stop", "target", "calendar", "stages"}
+}
+func targetKeys() []string { return []string{"if", "within"} }
 
 // inputKeys are those of an input of a manual trigger, and of a field of a form.
 func inputKeys() []string { return []string{"type", "description", "required", "default", "enum"} }

@@ -32,6 +32,9 @@ const (
 	MaxCallDepth         = 5      // playbooks that call playbooks
 	MaxWaitRounds        = 10_000 // looks of one wait with a condition
 	MaxItemsConcurrency  = 50
+	MaxTargets           = 20     // rows of an sla trigger's target
+	MaxStages            = 10     // of an sla trigger
+	MaxStagePercent      = 10_000 // of the target
 	MaxAttempts          = 20
 	MaxWebhookPath       = 64
 	MaxEndedPlaybooks    = 20      // playbooks whose runs one run trigger waits for
@@ -57,6 +60,8 @@ const (
 	MinWait         = time.Second
 	MaxWait         = 90 * 24 * time.Hour
 	MinWaitEvery    = 5 * time.Second
+	MinWithin       = time.Second // of a target
+	MaxWithin       = 365 * 24 * time.Hour
 	MinDedupeWindow = time.Second
 	MaxDedupeWindow = 90 * 24 * time.Hour
 	MinRateWindow   = time.Second

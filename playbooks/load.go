@@ -64,7 +64,7 @@ func (s *Set) Lookup(name string) (*Playbook, bool) {
 }
 
 // Load reads every playbook of a file system: files whose names end in .yaml or .yml, except tests
-// (*.test.yaml), directories called lists, which hold watchlists, and what begins with a dot. The set holds the playbooks without errors; the
+// (*.test.yaml), directories called lists and calendars, and what begins with a dot. The set holds the playbooks without errors; the
 // findings name the others. Whether to go on with such a set is for the caller to decide.
 //
 // root is the directory that fsys stands for; it is put before the names in findings and in
@@ -84,8 +84,9 @@ func Load(fsys fs.FS, root string, o Options) (*Set, diag.Findings) {
 	return NewSet(books...), l.findings
 }
 
-// listsDirectory is the name of the directories that hold watchlists, which are YAML too.
-const listsDirectory = "lists"
+// besideDirectories are the names of the directories that hold what lies beside playbooks, which is YAML
+// too: watchlists and calendars.
+func besideDirectories() []string { return []string{"lists", "calendars"} }
 
 // loader is one Load.
 type loader struct {
@@ -128,7 +129,7 @@ func (l *loader) walk() {
 			if d != nil && d.IsDir() {
 				return fs.SkipDir
 			}
-		case d.IsDir() && (hidden || path.Base(name) == listsDirectory):
+		case d.IsDir() && (hidden || slices.Contains(besideDirectories(), path.Base(name))):
 			return fs.SkipDir
 		case hidden:
 		case d.IsDir():

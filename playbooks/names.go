@@ -83,6 +83,8 @@ func (u *usage) root(ref reference) {
 		u.fail(ref, codePhase, "use it in the steps of on_error", "failure has a value only in the steps of an on_error")
 	case ref.root == "change":
 		u.fail(ref, codePhase, "add a trigger such as change: {resource: alerts, field: status}", "change has a value only in a playbook with a change trigger")
+	case ref.root == slaSubject:
+		u.fail(ref, codeUnknownName, "add one: - sla: {resource: alerts, start: alert.createdDateTime, …}", "sla is the clock of an sla trigger, and has no value here")
 	case slices.Contains(laterRoots(), ref.root):
 		u.fail(ref, codeNotYet, notYetMend(ref.root), "%s is not supported yet", ref.root)
 	case slices.Contains([]string{alertSubject, incidentSubject, eventSubject}, ref.root):

@@ -34,6 +34,7 @@ type Playbook struct {
 	When        *expression.Program // nil: every event matches
 	Vars        []Binding           // evaluated in order when a run starts
 	Lists       []string            // names of the watchlists that it reads, sorted
+	Calendars   []string            // names of the calendars that its expressions count by, sorted
 	Steps       []Step
 	OnFailure   []Step    // run when the steps failed, before Finally
 	Finally     []Step    // run at every end: success, failure, cancellation
@@ -76,6 +77,7 @@ const (
 	PollTrigger     TriggerKind = "poll"
 	WebhookTrigger  TriggerKind = "webhook"
 	ScheduleTrigger TriggerKind = "schedule"
+	SLATrigger      TriggerKind = "sla"
 	ManualTrigger   TriggerKind = "manual"
 	ChangeTrigger   TriggerKind = "change"
 	RunTrigger      TriggerKind = "run"
@@ -87,7 +89,7 @@ type Trigger struct {
 	Kind TriggerKind
 	Pos  diag.Position
 	// Source is the name that events of this trigger carry: "poll/alerts", "webhook/edr",
-	// "schedule/NAME/INDEX", "manual/NAME", "run".
+	// "schedule/NAME/INDEX", "sla/NAME", "manual/NAME", "run".
 	Source string
 
 	Poll     *Poll
@@ -95,6 +97,7 @@ type Trigger struct {
 	Run      *EndOfRun
 	Webhook  *Webhook
 	Schedule *Schedule
+	SLA      *SLA
 	Manual   *Manual
 }
 
@@ -139,6 +142,33 @@ type Schedule struct {
 	Cron     string
 	Timezone string
 	Missed   string // skip or once: what to do with slots that passed while not running
+}
+
+// SLA keeps a clock for each object of a resource, and starts a run at each stage that a clock reaches.
+// The clock runs from Start on, stands still while Pause holds, and ends while Stop holds.
+type SLA struct {
+	Resource string              // alerts or incidents
+	Every    time.Duration       // how often the resource is polled
+	Expand   bool                // incidents: with their alerts
+	Start    *expression.Program // gives a time; nil values: the clock has not started
+	Pause    *expression.Program // nil: never
+	Stop     *expression.Program // nil: never
+	Target   []Target            // the first whose condition holds counts
+	Calendar string              // "": every hour counts
+	Stages   []Stage             // in the order in which they are reached
+}
+
+// Target is how much time there is for objects of which a condition holds.
+type Target struct {
+	If     *expression.Program // nil: always
+	Within time.Duration
+}
+
+// Stage is a moment of a clock, as a part of the target or as a time after the start.
+type Stage struct {
+	Name    string
+	Percent int           // 0: After counts
+	After   time.Duration // of business time
 }
 
 // Manual is a run that a person starts.

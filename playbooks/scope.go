@@ -86,11 +86,15 @@ func (c *compiler) matchScope() *scope {
 	if t, ok := c.changeType(); ok {
 		names["change"] = t
 	}
-	return &scope{
+	s := &scope{
 		vars:  map[string]expression.Type{},
 		steps: map[string]expression.Type{},
 		names: names,
 	}
+	if sla := c.book.SLA(); sla != nil {
+		s.names[slaSubject] = slaType(sla)
+	}
+	return s
 }
 
 // runScope is what the run adds.

@@ -61,7 +61,8 @@ func (c *compiler) subjectType(t Trigger, subject string) expression.Type {
 // bringsAlerts says whether no trigger brings incidents without their alerts.
 func bringsAlerts(triggers []Trigger) bool {
 	return !slices.ContainsFunc(triggers, func(t Trigger) bool {
-		return t.Poll != nil && t.Poll.Resource == incidentsResource && !t.Poll.Expand
+		return t.Poll != nil && t.Poll.Resource == incidentsResource && !t.Poll.Expand ||
+			t.SLA != nil && t.SLA.Resource == incidentsResource && !t.SLA.Expand
 	})
 }
 
@@ -103,7 +104,7 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 		return t, "", false
 	case len(kinds) == 0:
 		if len(n.Pairs) == 0 {
-			c.fail(n, codeMissing, "write poll, change, webhook, schedule, run or manual", "this trigger is empty")
+			c.fail(n, codeMissing, "write poll, change, webhook, schedule, sla, run or manual", "this trigger is empty")
 		}
 		return t, "", false
 	}
@@ -130,6 +131,11 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 	case ScheduleTrigger:
 		t.Schedule = c.schedule(body)
 		t.Source, subject = fmt.Sprintf("schedule/%s/%d", c.book.Name, index), eventSubject
+	case SLATrigger:
+		if t.SLA, subject = c.sla(body); subject == "" {
+			subject = meantSubject(body)
+		}
+		t.Source = SLASource(c.book.Name)
 	case ManualTrigger:
 		t.Manual = c.manual(body)
 		t.Source = "manual/" + c.book.Name
@@ -137,10 +143,13 @@ func (c *compiler) trigger(n *document.Node, index int) (t Trigger, subject stri
 	return t, subject, !c.findings[before:].HasErrors() || subject != ""
 }
 
+// SLASource is the source of the events of a playbook's clocks.
+func SLASource(playbook string) string { return "sla/" + playbook }
+
 // meantSubject is what a poll with a misspelt resource was probably meant to bring, so that one
 // slip is one finding and not one for each use of the alert.
-func meantSubject(poll *document.Node) string {
-	resource := poll.Get("resource")
+func meantSubject(trigger *document.Node) string {
+	resource := trigger.Get("resource")
 	if resource == nil {
 		return ""
 	}
@@ -195,18 +204,29 @@ func (c *compiler) polled(b *block, p *Poll) (subject string) {
 	if p.Resource, ok = c.oneOf(resource, "resource", []string{alertsResource, incidentsResource}); !ok {
 		return ""
 	}
-	subject = alertSubject
-	if p.Resource == incidentsResource {
-		subject = incidentSubject
-	}
-	if e := b.get("expand"); e != nil {
-		if w, ok := c.oneOf(e, "expand", []string{alertsResource}); ok && p.Resource == incidentsResource {
-			p.Expand = true
-		} else if ok {
-			c.fail(e, codeConflict, "remove it", "only incidents can be expanded with their %s", w)
-		}
-	}
+	subject = subjectOf(p.Resource)
+	p.Expand = c.expand(b.get("expand"), p.Resource)
 	return subject
+}
+
+// subjectOf is the name of an object of a resource.
+func subjectOf(resource string) string {
+	if resource == incidentsResource {
+		return incidentSubject
+	}
+	return alertSubject
+}
+
+// expand reads whether incidents are to come with their alerts.
+func (c *compiler) expand(n *document.Node, resource string) bool {
+	if n == nil {
+		return false
+	}
+	w, ok := c.oneOf(n, "expand", []string{alertsResource})
+	if ok && resource != incidentsResource {
+		c.fail(n, codeConflict, "remove it", "only incidents can be expanded with their %s", w)
+	}
+	return ok && resource == incidentsResource
 }
 
 // versions reads which versions of an object concern a playbook. The default is both: a playbook

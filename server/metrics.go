@@ -56,6 +56,7 @@ const (
 	WebhookRequests
 	Slots
 	Schedules
+	Clocks
 	Reloads
 	LastReload
 	PlaybooksLoaded
@@ -148,9 +149,10 @@ func Table() []Row {
 		WebhookRequests: {"playbookd_webhook_requests_total", Counter, "requests", []string{"hook", "status"}, "Requests to webhooks by answer; those to webhooks that do not exist have no hook"},
 		Slots:           {"playbookd_schedule_slots_total", Counter, "slots", outcome, "Slots of schedules: fired; missed (stretches that passed while nobody looked, and were skipped)"},
 		Schedules:       {"playbookd_schedules", Gauge, "schedules", []string{"state"}, "Schedules: ok; held (the clock is behind what the schedule has dealt with); failing"},
+		Clocks:          {"playbookd_clocks", Gauge, "clocks", []string{"state"}, "Clocks of sla triggers: running, paused. Their stages that fired are the admitted events of the sources sla/PLAYBOOK"},
 
-		Reloads:         {"playbookd_reloads_total", Counter, "reloads", outcome, "Readings of playbooks and watchlists: ok; broken (some files keep what they held before); refused (nothing was taken over)"},
-		LastReload:      {"playbookd_reload_last_timestamp_seconds", Gauge, "seconds", nil, "When playbooks and watchlists were last read"},
+		Reloads:         {"playbookd_reloads_total", Counter, "reloads", outcome, "Readings of playbooks, watchlists and calendars: ok; broken (some files keep what they held before); refused (nothing was taken over)"},
+		LastReload:      {"playbookd_reload_last_timestamp_seconds", Gauge, "seconds", nil, "When playbooks, watchlists and calendars were last read"},
 		PlaybooksLoaded: {"playbookd_playbooks", Gauge, "playbooks", nil, "Playbooks in use"},
 		Findings:        {"playbookd_findings", Gauge, "findings", []string{"severity"}, "What is wrong with the files, as check has it"},
 

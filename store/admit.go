@@ -43,8 +43,8 @@ func (ad *admission) store(a engine.Admission) error {
 			return err
 		}
 	}
-	if len(a.Events) == 0 {
-		return nil
+	if err := ad.setClocks(a.Clocks); err != nil || len(a.Events) == 0 {
+		return err
 	}
 	if err := ad.useSet(a.Set); err != nil {
 		return err
@@ -180,10 +180,12 @@ func (ad *admission) needDocument(digest, what string) error {
 const (
 	sqlFindEvent = `SELECT n FROM events WHERE id = ?1`
 	sqlAddEvent  = `INSERT INTO events (id, tenant, source, kind, object, title, occurred, seen,
-			payload, payload_blob, inputs, inputs_blob, set_n, started_by, facts, changes)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+			payload, payload_blob, inputs, inputs_blob, set_n, started_by, facts, changes, sla)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 		ON CONFLICT (id) DO NOTHING`
-	sqlEarlier = `SELECT 1 FROM events WHERE object = ?1 AND object <> '' AND tenant = ?2 AND n < ?3 LIMIT 1`
+	sqlEarlier = `SELECT 1 FROM events WHERE object = ?1 AND object <> '' AND tenant = ?2 AND n < ?3 AND ` + isVersion + ` LIMIT 1`
+	// Stages of clocks are no versions of their objects.
+	isVersion = `source NOT GLOB 'sla/*'`
 )
 
 func (ad *admission) event(place int, p engine.Planned) error {
@@ -203,6 +205,9 @@ func (ad *admission) event(place int, p engine.Planned) error {
 		} else if known {
 			return engine.ErrNotNew
 		}
+	}
+	if err := ad.setClocks(p.Clocks); err != nil {
+		return err
 	}
 	ad.receipt.Admitted++
 	matches := p.Matches
@@ -283,8 +288,12 @@ func (ad *admission) addEvent(ev engine.Event, f *engine.Facts) (int64, error) {
 			return 0, fmt.Errorf("changes: %w", err)
 		}
 	}
+	sla, err := slaText(ev.SLA)
+	if err != nil {
+		return 0, err
+	}
 	res, err := ad.exec(sqlAddEvent, ev.ID, ev.Tenant, ev.Source, ev.Kind, ev.Object, ev.Title,
-		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By, facts, changes)
+		stamp(ev.Occurred), stamp(ev.Seen), payload, payloadBlob, inputs, inputsBlob, ad.set, ev.By, facts, changes, sla)
 	if err != nil {
 		return 0, err
 	}

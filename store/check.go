@@ -27,7 +27,7 @@ func checkAdmission(a engine.Admission) error {
 			return fmt.Errorf("event %d (%q): %w", i, p.Event.ID, err)
 		}
 	}
-	return nil
+	return checkClocks(a.Clocks)
 }
 
 func checkPlanned(p engine.Planned) error {
@@ -41,6 +41,9 @@ func checkPlanned(p engine.Planned) error {
 		if err := m.Verdict.Check(); err != nil {
 			return fmt.Errorf("decision of %s: %w", m.Playbook, err)
 		}
+	}
+	if err := checkClocks(p.Clocks); err != nil {
+		return err
 	}
 	for _, run := range p.Runs {
 		if err := checkRun(p.Event, run); err != nil {

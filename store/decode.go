@@ -9,20 +9,20 @@ import (
 )
 
 const selectEvents = `SELECT id, tenant, source, kind, object, title, occurred, seen,
-	payload, payload_blob, inputs, inputs_blob, started_by, changes FROM events`
+	payload, payload_blob, inputs, inputs_blob, started_by, changes, sla FROM events`
 
 // eventRow is an event as its row has it.
 type eventRow struct {
 	engine.Event
-	payload, inputs, changes []byte
-	payloadBlob, inputsBlob  *int64
+	payload, inputs, changes, sla []byte
+	payloadBlob, inputsBlob       *int64
 }
 
 func readEvent(row scanner) (eventRow, error) {
 	var e eventRow
 	var occurred, seen int64
 	err := row.Scan(&e.ID, &e.Tenant, &e.Source, &e.Kind, &e.Object, &e.Title, &occurred, &seen,
-		&e.payload, &e.payloadBlob, &e.inputs, &e.inputsBlob, &e.By, &e.changes)
+		&e.payload, &e.payloadBlob, &e.inputs, &e.inputsBlob, &e.By, &e.changes, &e.sla)
 	e.Occurred, e.Seen = moment(occurred), moment(seen)
 	if err == nil && len(e.changes) > 0 {
 		if err = json.Unmarshal(e.changes, &e.Changes); err != nil {
@@ -44,6 +44,9 @@ func (v *view) events(query string, args ...any) ([]engine.Event, error) {
 			return nil, fmt.Errorf("event %q: %w", e.ID, err)
 		}
 		if e.Inputs, err = v.value(e.inputs, e.inputsBlob); err != nil {
+			return nil, fmt.Errorf("event %q: %w", e.ID, err)
+		}
+		if e.SLA, err = slaOf(e.sla); err != nil {
 			return nil, fmt.Errorf("event %q: %w", e.ID, err)
 		}
 		list = append(list, e.Event)

@@ -147,6 +147,19 @@ func changed(t *testing.T, db *DB) {
 	mustAdmit(t, db, admissionOf(ev, run))
 }
 
+// clocked adds what schema 8 brought: a clock, and a stage of it.
+func clocked(t *testing.T, db *DB) {
+	t.Helper()
+	stage := someEvent("k", 1)
+	stage.ID, stage.Source = "contoso/sla/triage/breached/alerts/k", "sla/triage"
+	stage.SLA = &engine.SLA{Stage: "breached", Target: "30m", Elapsed: "31m", Start: moments(-1800), Due: moments(0)}
+	a := admissionOf(stage, someRun(stage, "triage"))
+	a.Clocks = []engine.Clock{{Tenant: "contoso", Playbook: "triage", Object: "alerts/k", Revision: 1, Seen: moments(1), State: engine.ClockRunning,
+		Start: moments(-1800), At: moments(-1800), Within: 30 * time.Minute, Next: "escalated", Due: moments(1800), Breach: moments(0),
+		Marks: []engine.Mark{{Stage: "breached", At: moments(5), Fired: true}}}}
+	mustAdmit(t, db, a)
+}
+
 func position(i int) string {
 	if i == 0 {
 		return ""
@@ -159,6 +172,7 @@ type told struct {
 	Runs      []engine.Loaded
 	Decisions [][]engine.Match
 	Writes    [][]engine.Write
+	Clocks    []engine.Clock
 	Counts    map[engine.RunState]int
 	Position  string
 	Starts    int // that a limit counts
@@ -192,6 +206,9 @@ func tell(t *testing.T, r *Reader) told {
 			t.Fatal(err)
 		}
 		s.Runs = append(s.Runs, l)
+	}
+	if s.Clocks, err = r.Board(t.Context(), ClockFilter{All: true}); err != nil {
+		t.Fatal(err)
 	}
 	if s.Counts, err = r.Counts(t.Context()); err != nil {
 		t.Fatal(err)
@@ -230,6 +247,7 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 		story(t, db)
 		screened(t, db)
 		changed(t, db)
+		clocked(t, db)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -248,6 +266,9 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 			want = tell(t, fresh.Reader)
 		case 7:
 			changed(t, fresh)
+			want = tell(t, fresh.Reader)
+		case 8:
+			clocked(t, fresh)
 			want = tell(t, fresh.Reader)
 		}
 		if diff := cmp.Diff(want, tell(t, db.Reader)); diff != "" {

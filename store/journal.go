@@ -99,7 +99,7 @@ func (r *Reader) Known(ctx context.Context, ids []string) (map[string]bool, erro
 	return known, nil
 }
 
-const sqlLatest = selectEvents + ` WHERE object = ?1 AND object <> '' AND tenant = ?2 ORDER BY n DESC LIMIT 1`
+const sqlLatest = selectEvents + ` WHERE object = ?1 AND object <> '' AND tenant = ?2 AND ` + isVersion + ` ORDER BY n DESC LIMIT 1`
 
 // Latest implements [engine.Journal].
 func (r *Reader) Latest(ctx context.Context, tenant, object string) (engine.Event, error) {

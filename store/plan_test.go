@@ -96,6 +96,8 @@ func statements(t *testing.T) map[string]string {
 		if i&8 != 0 {
 			runs.State = engine.Ready
 		}
+		clocks := ClockFilter{All: i&8 != 0, Playbook: runs.Playbook, Object: runs.Object, Tenant: runs.Playbook}
+		list["clocks "+strconv.Itoa(i)], _ = clocks.query()
 		list["runs "+strconv.Itoa(i)], _ = runs.query(1, 1)
 		list["events "+strconv.Itoa(i)], _ = events.query(1, 1)
 	}

@@ -18,21 +18,21 @@ const ObjectMemory = 365 * 24 * time.Hour
 
 // Pruned tells what Prune has deleted.
 type Pruned struct {
-	Runs, Events, Dedupe, Uses, Documents, Sets int
+	Runs, Events, Dedupe, Uses, Documents, Sets, Clocks int
 }
 
 // Prune deletes runs that ended before a time, events that were seen before it and have no runs
 // any more, and what nothing refers to then: at most limit runs and as many events, in small
 // transactions. Call it again while it deletes runs or events.
 //
-// It keeps everything that belongs to a run that is not over; the latest event of each object, and the
-// newest version from each source, for [ObjectMemory] longer; dedupe keys until their window is over, and
-// what limits count for as long as any may; documents that were handed
+// It keeps everything that belongs to a run that is not over; the latest version of each object, and the
+// newest from each source, for [ObjectMemory] longer, and clocks as long as any of their object; dedupe keys
+// until their window is over, and what limits count for as long as any may; documents that were handed
 // over since the database was opened. Keep at least as much as the sources look back, or events
 // that have no object are taken for new.
 func (db *DB) Prune(ctx context.Context, before time.Time, limit int) (Pruned, error) {
 	p := pruning{db: db, moment: before, before: stamp(before), forget: stamp(before.Add(-ObjectMemory))}
-	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.uses, p.rest}
+	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.uses, p.clocks, p.rest}
 	for _, step := range steps {
 		if err := step(ctx, limit); err != nil {
 			return p.done, fmt.Errorf("prune: %w", err)
@@ -64,9 +64,9 @@ const (
 	sqlOldEvents    = `SELECT seen, n FROM events
 		WHERE seen < ?1 AND (seen, n) > (?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.event = events.n)
-			AND (object = '' OR seen < ?4 OR EXISTS (
+			AND (object = '' OR seen < ?4 OR NOT ` + isVersion + ` OR EXISTS (
 				SELECT 1 FROM events later WHERE later.object = events.object AND later.object <> ''
-					AND later.tenant = events.tenant AND later.n > events.n)
+					AND later.tenant = events.tenant AND later.n > events.n AND later.` + isVersion + `)
 				AND EXISTS (SELECT 1 FROM events newer WHERE newer.object = events.object AND newer.object <> ''
 					AND newer.tenant = events.tenant AND newer.source = events.source AND newer.started_by = ''
 					AND (newer.occurred, newer.n) > (events.occurred, events.n)))
@@ -180,11 +180,11 @@ func (t *tx) dropEvent(n int64) error {
 }
 
 func (p *pruning) dedupe(ctx context.Context, limit int) error {
-	return p.inBatches(ctx, limit, sqlDropDedupe, p.before, func(n int) { p.done.Dedupe += n })
+	return p.drop(ctx, sqlDropDedupe, p.before, limit, &p.done.Dedupe)
 }
 
-// inBatches deletes what is older than a moment with a query that takes the moment and a number.
-func (p *pruning) inBatches(ctx context.Context, limit int, query string, before int64, count func(int)) error {
+// drop deletes what a query finds that takes a moment and how much to delete at a time.
+func (p *pruning) drop(ctx context.Context, query string, before int64, limit int, done *int) error {
 	for left := limit; left > 0; {
 		batch := min(left, PruneBatch)
 		var dropped int64
@@ -198,7 +198,8 @@ func (p *pruning) inBatches(ctx context.Context, limit int, query string, before
 		if err != nil {
 			return err
 		}
-		if count(int(dropped)); int(dropped) < batch {
+		*done += int(dropped)
+		if int(dropped) < batch {
 			return nil
 		}
 		left -= int(dropped)

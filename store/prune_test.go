@@ -124,6 +124,32 @@ func TestTheLatestEventOfAnObjectIsKeptLongerSoThatItIsNotNewAgain(t *testing.T)
 	}
 }
 
+func TestClocksAreKeptAsLongAsAnyEventOfTheirObject(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	for _, alert := range []string{"a", "b"} {
+		c := engine.Clock{Tenant: "contoso", Playbook: "triage", Object: "alerts/" + alert, Revision: 1, Seen: moments(1), State: engine.ClockStopped}
+		a := admissionOf(someEvent(alert, 1))
+		a.Events[0].Clocks = []engine.Clock{c}
+		mustAdmit(t, db, a)
+	}
+	later := someEvent("b", 2)
+	later.Seen = moments(1000)
+	mustAdmit(t, db, admissionOf(later))
+	stage := someEvent("b", 3)
+	stage.ID, stage.Source, stage.SLA = "contoso/sla/triage/breached/alerts/b", "sla/triage", &engine.SLA{Stage: "breached"}
+	mustAdmit(t, db, admissionOf(stage))
+	if p := prune(t, db, moments(500), 1000); p.Clocks != 0 || p.Events != 2 { // the older version of b, and the stage
+		t.Errorf("%+v", p)
+	}
+	if p := prune(t, db, moments(500).Add(ObjectMemory), 1000); p.Clocks != 1 || p.Events != 1 {
+		t.Errorf("after the memory for objects is over: %+v", p)
+	}
+	if left, err := db.Clocks(t.Context(), "contoso", "alerts/b"); err != nil || len(left) != 1 {
+		t.Errorf("clocks of b: %+v, %v", left, err)
+	}
+}
+
 func TestRetentionDeletesNoMoreThanItWasToldAndGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)

@@ -76,5 +76,5 @@ const sqlDropUses = `DELETE FROM uses WHERE n IN (SELECT n FROM uses WHERE at < 
 // uses deletes what no limit can count any more.
 func (p *pruning) uses(ctx context.Context, limit int) error {
 	before := stamp(p.moment.Add(-playbooks.MaxRateWindow))
-	return p.inBatches(ctx, limit, sqlDropUses, before, func(n int) { p.done.Uses += n })
+	return p.drop(ctx, sqlDropUses, before, limit, &p.done.Uses)
 }

@@ -1,6 +1,7 @@
 // Package triggers turns what happens outside into events: changes of alerts and incidents that
 // it asks Graph for ([Poller]), messages that others push ([Webhooks]), slots of cron schedules
-// ([Scheduler]) and runs that a person starts ([Manual]).
+// ([Scheduler]), stages of the clocks of sla triggers ([Clocks]) and runs that a person starts
+// ([Manual]).
 //
 // # Promises
 //

@@ -73,10 +73,11 @@ func (p *Poller) poll(ctx context.Context, s PollSettings, swept sweeps) error {
 		stored = total.cursor.Position
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.state.LastSuccess = time.Now()
+	p.state.LastSuccess, p.state.Known = time.Now(), p.began
 	p.state.Position = stored
 	p.learn(total.late)
+	p.mu.Unlock()
+	p.done()
 	return nil
 }
 

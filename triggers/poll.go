@@ -110,6 +110,7 @@ type PollOptions struct {
 	Log      *slog.Logger
 	Settings PollSettings
 	Now      func() time.Time // the wall clock; nil: time.Now
+	Done     func()           // nil, or called when a poll has read everything
 }
 
 // PollState says how a poller fares, for the health page.
@@ -118,6 +119,7 @@ type PollState struct {
 	Resource    string        `json:"resource"`
 	LastAttempt time.Time     `json:"last_attempt,omitzero"`
 	LastSuccess time.Time     `json:"last_success,omitzero"` // of a complete pass
+	Known       time.Time     `json:"known,omitzero"`        // when that pass began: what happened before has been read
 	LastSweep   time.Time     `json:"last_sweep,omitzero"`
 	LastError   string        `json:"last_error,omitempty"` // "" after a success
 	Failures    int           `json:"failures,omitempty"`   // in a row
@@ -150,6 +152,7 @@ type Poller struct {
 	journal  Journal
 	log      *slog.Logger
 	now      func() time.Time
+	done     func()
 	changed  chan struct{} // of size one: settings were changed
 	poked    chan struct{} // of size one: somebody wants a poll now
 
@@ -182,8 +185,11 @@ func NewPoller(o PollOptions) (*Poller, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Done == nil {
+		o.Done = func() {}
+	}
 	return &Poller{
-		tenant: o.Tenant, resource: o.Resource, kind: kind,
+		tenant: o.Tenant, resource: o.Resource, kind: kind, done: o.Done,
 		lister: o.Lister, sink: o.Sink, journal: o.Journal,
 		log:      o.Log.With("component", "triggers", "source", o.Tenant+"/poll/"+o.Resource),
 		now:      clockOr(o.Now),

@@ -439,6 +439,10 @@ func TestOnePollServesAllPlaybooks(t *testing.T) {
 	if got := Polls(append(two, book("c", time.Minute, strings.Repeat("x", MaxFilter))), "contoso")["alerts"].Filter; got != "" {
 		t.Errorf("a filter of %d bytes is sent", len(got))
 	}
+	clocks := &playbooks.Playbook{Name: "clocks", Enabled: true, Triggers: []playbooks.Trigger{{Kind: playbooks.SLATrigger, SLA: &playbooks.SLA{Resource: "alerts", Every: 10 * time.Second}}}}
+	if got, want := Polls(append(two, clocks), "contoso")["alerts"], (PollSettings{Every: 10 * time.Second}); got != want {
+		t.Errorf("clocks are kept by all versions: %+v, want %+v", got, want)
+	}
 	off := book("off", time.Second, "")
 	off.Enabled = false
 	if got := Polls([]*playbooks.Playbook{off}, "contoso"); len(got) != 0 {

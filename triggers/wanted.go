@@ -26,20 +26,21 @@ func Polls(books []*playbooks.Playbook, tenant string) map[string]PollSettings {
 			continue
 		}
 		for _, t := range b.Triggers {
-			if t.Poll == nil {
+			p := pollOf(t)
+			if p == nil {
 				continue
 			}
-			s, ok := polls[t.Poll.Resource]
-			if !ok || t.Poll.Every < s.Every {
-				s.Every = t.Poll.Every
+			s, ok := polls[p.Resource]
+			if !ok || p.Every < s.Every {
+				s.Every = p.Every
 			}
-			s.Expand = s.Expand || t.Poll.Expand
-			polls[t.Poll.Resource] = s
-			if t.Poll.Filter == nil {
-				unfiltered[t.Poll.Resource] = true
+			s.Expand = s.Expand || p.Expand
+			polls[p.Resource] = s
+			if p.Filter == nil {
+				unfiltered[p.Resource] = true
 				continue
 			}
-			filters[t.Poll.Resource] = append(filters[t.Poll.Resource], t.Poll.Filter.Text)
+			filters[p.Resource] = append(filters[p.Resource], p.Filter.Text)
 		}
 	}
 	for resource, s := range polls {
@@ -49,6 +50,15 @@ func Polls(books []*playbooks.Playbook, tenant string) map[string]PollSettings {
 		}
 	}
 	return polls
+}
+
+// pollOf is the poll that a trigger needs; nil if it needs none. A clock is kept by all versions of all
+// objects: one that a filter leaves out could be that which stops it.
+func pollOf(t playbooks.Trigger) *playbooks.Poll {
+	if t.SLA != nil {
+		return &playbooks.Poll{Resource: t.SLA.Resource, Every: t.SLA.Every, Expand: t.SLA.Expand}
+	}
+	return t.Poll
 }
 
 // union joins filters so that each object that passes one of them passes. Sorted, so that the

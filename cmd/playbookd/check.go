@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,13 +21,14 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 )
 
 // codes are all findings that any command can print.
 func codes() []diag.Code {
-	all := slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), config.Codes())
+	all := slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), calendar.Codes(), config.Codes())
 	slices.SortStableFunc(all, func(a, b diag.Code) int { return strings.Compare(a.Code, b.Code) })
 	return all
 }
@@ -35,15 +37,17 @@ func codes() []diag.Code {
 func catalog() *actions.Registry { return actions.NewRegistry(builtin.Actions(builtin.Deps{})...) }
 
 func newCheck(s *streams) *cobra.Command {
-	var listDir, configFile string
+	var beside besideFlags
+	var configFile string
 	var sarif bool
 	cmd := &cobra.Command{
 		Use:   "check PATH…",
 		Short: "Find mistakes in playbooks",
 		Long: `Check reads playbooks (files, or directories with everything below them) and says what is wrong with them, with
 line, column and the mend. Watchlists are read from --lists, from the directory that the configuration names, or from a
-directory "lists" beside the playbooks; without any of them, every list name is taken for granted. A file of tests that is named
-(NAME.test.yaml) is looked at for its form; "playbookd test" runs it.
+directory "lists" beside the playbooks; without any of them, every list name is taken for granted. It is the same with
+calendars, --calendars and "calendars". A file of tests that is named (NAME.test.yaml) is looked at for its form; "playbookd test"
+runs it.
 
 A file that calls other playbooks finds them in its directory and below.
 
@@ -51,38 +55,32 @@ Exit codes: 0 no errors (warnings may be printed), 1 errors, 2 a path could not 
 		Example: "  playbookd check playbooks/\n  playbookd check --sarif . > findings.sarif",
 		Args:    args(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			findings, err := check(args, listDir, configFile)
+			findings, err := check(args, beside, configFile)
 			if err != nil {
 				return err
 			}
 			return s.printFindings(findings, sarif)
 		},
 	}
-	cmd.Flags().StringVar(&listDir, "lists", "", "directory of the watchlists")
-	cmd.Flags().StringVarP(&configFile, "config", "c", "", "configuration whose watchlists to use; it is checked too")
+	beside.add(cmd, "directory of the watchlists", "directory of the calendars")
+	cmd.Flags().StringVarP(&configFile, "config", "c", "", "configuration whose watchlists and calendars to use; it is checked too")
 	cmd.Flags().BoolVar(&sarif, "sarif", false, "print SARIF 2.1.0, for code scanning")
 	return cmd
 }
 
-func check(paths []string, listDir, configFile string) (diag.Findings, error) {
+func check(paths []string, beside besideFlags, configFile string) (diag.Findings, error) {
 	var findings diag.Findings
 	if configFile != "" {
 		c, more := config.Load(configFile)
 		findings = append(findings, more...)
-		if c != nil && listDir == "" {
-			listDir = c.Lists
-		}
+		beside = beside.orThoseOf(c)
 	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
 		}
-		dir := listDir
-		if dir == "" {
-			dir = besideLists(path, info.IsDir())
-		}
-		more, err := checkPath(path, info.IsDir(), dir)
+		more, err := checkPath(path, info.IsDir(), beside.dirs(path, info.IsDir()))
 		if err != nil {
 			return nil, err
 		}
@@ -92,35 +90,49 @@ func check(paths []string, listDir, configFile string) (diag.Findings, error) {
 	return slices.Compact(findings), nil
 }
 
-// besideLists finds the watchlists that belong to playbooks: a directory "lists" in them or
-// beside them. "" means that there is none.
-func besideLists(path string, isDir bool) string {
+// besideFlags say where what lies beside playbooks is.
+type besideFlags struct{ lists, calendars string }
+
+func (f *besideFlags) add(cmd *cobra.Command, lists, calendars string) {
+	cmd.Flags().StringVar(&f.lists, "lists", "", lists)
+	cmd.Flags().StringVar(&f.calendars, "calendars", "", calendars)
+}
+
+// orThoseOf takes what was not said from a configuration.
+func (f besideFlags) orThoseOf(c *config.Config) besideFlags {
+	if c != nil {
+		f.lists, f.calendars = cmp.Or(f.lists, c.Lists), cmp.Or(f.calendars, c.Calendars)
+	}
+	return f
+}
+
+// dirs completes the directories that belong to playbooks: lists and calendars in them or beside them.
+// One that is "" does not exist.
+func (f besideFlags) dirs(path string, isDir bool) daemon.Dirs {
 	if !isDir {
 		path = filepath.Dir(path)
 	}
-	for _, dir := range []string{filepath.Join(path, "lists"), filepath.Join(path, "..", "lists")} {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			return dir
+	find := func(name string) string {
+		for _, dir := range []string{filepath.Join(path, name), filepath.Join(path, "..", name)} {
+			if info, err := os.Stat(dir); err == nil && info.IsDir() {
+				return dir
+			}
 		}
+		return ""
 	}
-	return ""
+	d := daemon.Dirs{Playbooks: path, Lists: f.lists, Calendars: f.calendars}
+	if d.Lists == "" {
+		d.Lists = find("lists")
+	}
+	if d.Calendars == "" {
+		d.Calendars = find("calendars")
+	}
+	return d
 }
 
-func checkPath(path string, isDir bool, listDir string) (diag.Findings, error) {
-	var lists *watchlist.Set
-	var findings diag.Findings
-	if listDir != "" {
-		var more diag.Findings
-		lists, more = watchlist.Load(os.DirFS(listDir), ".")
-		for i := range more {
-			more[i].Pos.File = filepath.Join(listDir, more[i].Pos.File)
-		}
-		findings = append(findings, more...)
-	}
-	o := daemon.Compiling(catalog(), lists, time.Now())
-	if lists == nil {
-		o.Lists = nil
-	}
+func checkPath(path string, isDir bool, dirs daemon.Dirs) (diag.Findings, error) {
+	beside, findings := daemon.ReadBeside(dirs)
+	o := daemon.Compiling(catalog(), beside, time.Now())
 	if isDir {
 		set, more := playbooks.Load(os.DirFS(path), path, o)
 		if findings = append(findings, more...); len(set.Playbooks) == 0 && len(findings) == 0 {

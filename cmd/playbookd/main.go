@@ -149,7 +149,7 @@ Exit codes: 0 success; 1 findings, or a run that failed; 2 the command could not
 	})
 	root.SetHelpCommand(newHelp(root))
 	root.AddCommand(
-		newDemo(s), newSimulate(s), newServe(s), newCheck(s), newFormat(s), newTest(s), newRun(s), newRuns(s), newShow(s), newResolve(s), newRelease(s), newBackup(s),
+		newDemo(s), newSimulate(s), newServe(s), newCheck(s), newFormat(s), newTest(s), newRun(s), newRuns(s), newShow(s), newSLA(s), newResolve(s), newRelease(s), newBackup(s),
 		newApprovals(s), newApprove(s), newReject(s), newAnswer(s), newCancel(s), newStart(s),
 		newActions(s), newSchema(s), newExplain(s), newVersion(s),
 	)

@@ -16,13 +16,15 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/triggers"
 )
 
 type runFlags struct {
-	config, event, before, inputs, tenant, lists string
-	live                                         bool
+	config, event, before, inputs, tenant string
+	beside                                besideFlags
+	live                                  bool
 }
 
 func newRun(s *streams) *cobra.Command {
@@ -47,7 +49,7 @@ Exit codes: 0 the run succeeded, 1 the event did not match or the run did not su
 	cmd.Flags().StringVar(&f.before, "before", "", "file with the version before, for a change trigger; not with --live")
 	cmd.Flags().StringVar(&f.inputs, "inputs", "", "inputs of a manual trigger, as a JSON object")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "tenant, if the configuration has several")
-	cmd.Flags().StringVar(&f.lists, "lists", "", "directory of the watchlists")
+	f.beside.add(cmd, "directory of the watchlists", "directory of the calendars")
 	cmd.Flags().BoolVar(&f.live, "live", false, "do it")
 	return cmd
 }
@@ -67,7 +69,7 @@ func (s *streams) runOnce(ctx context.Context, name string, f runFlags) error {
 	if o.Before, err = s.event(f.before); err != nil {
 		return err
 	}
-	if o.Playbook, o.Lists, err = s.playbook(name, f.lists, o.Config); err != nil {
+	if o.Playbook, o.Beside, err = s.playbook(name, f.beside, o.Config); err != nil {
 		return err
 	}
 	result, err := daemon.RunOnce(ctx, o)
@@ -102,44 +104,40 @@ func readFile(file string, most int) ([]byte, error) {
 }
 
 // playbook finds a playbook by file, or by name among the configuration's.
-func (s *streams) playbook(name, listDir string, c *config.Config) (*playbooks.Playbook, *watchlist.Set, error) {
-	if listDir == "" && c != nil {
-		listDir = c.Lists
-	}
+func (s *streams) playbook(name string, flags besideFlags, c *config.Config) (*playbooks.Playbook, daemon.Beside, error) {
+	none := daemon.Beside{}
+	dirs := flags.orThoseOf(c).dirs(name, false)
 	if src, err := readFile(name, playbooks.MaxPlaybookSize); err == nil {
-		if listDir == "" {
-			listDir = besideLists(name, false)
+		beside, findings := daemon.ReadBeside(dirs)
+		if beside.Lists == nil {
+			beside.Lists = &watchlist.Set{}
 		}
-		lists, findings := loadLists(listDir)
-		p, more := playbooks.Compile(name, src, daemon.Compiling(catalog(), lists, time.Now()))
-		return p, lists, s.refuse(append(findings, more...), name)
+		if beside.Calendars == nil {
+			beside.Calendars = &calendar.Set{}
+		}
+		p, more := playbooks.Compile(name, src, daemon.Compiling(catalog(), beside, time.Now()))
+		return p, beside, s.refuse(append(findings, more...), name)
 	} else if isFile := filepath.Ext(name) != ""; c == nil && !isFile {
-		return nil, nil, fmt.Errorf("playbook %s can't be read: %w: give its file, or with -c a configuration whose playbook it is", name, plainError(err))
+		return nil, none, fmt.Errorf("playbook %s can't be read: %w: give its file, or with -c a configuration whose playbook it is", name, plainError(err))
 	} else if isFile {
-		return nil, nil, fmt.Errorf("playbook %s can't be read: %w", name, plainError(err))
+		return nil, none, fmt.Errorf("playbook %s can't be read: %w", name, plainError(err))
 	}
-	set, lists, findings := daemon.Read(catalog(), c.Playbooks, c.Lists, time.Now())
+	dirs.Playbooks = c.Playbooks
+	set, beside, findings := daemon.Read(catalog(), dirs, time.Now())
 	if p, ok := set.Lookup(name); ok {
-		return p, lists, nil
+		return p, beside, nil
 	}
 	if err := s.refuse(findings, name); err != nil {
-		return nil, nil, err
+		return nil, none, err
 	}
 	var names []string
 	for _, p := range set.Playbooks {
 		names = append(names, p.Name)
 	}
 	if len(names) == 0 {
-		return nil, nil, fmt.Errorf("there is no playbook %q: %s holds none", name, c.Playbooks)
+		return nil, none, fmt.Errorf("there is no playbook %q: %s holds none", name, c.Playbooks)
 	}
-	return nil, nil, fmt.Errorf("there is no playbook %q in %s, which has %s", name, c.Playbooks, strings.Join(names, ", "))
-}
-
-func loadLists(dir string) (*watchlist.Set, diag.Findings) {
-	if dir == "" {
-		return nil, nil
-	}
-	return watchlist.Load(os.DirFS(dir), ".")
+	return nil, none, fmt.Errorf("there is no playbook %q in %s, which has %s", name, c.Playbooks, strings.Join(names, ", "))
 }
 
 // refuse prints findings and turns errors among them into one.

@@ -122,6 +122,9 @@ func (s *streams) showRun(r runReport) error {
 	line("playbook", "%s (%s)", run.Playbook, short(run.Digest))
 	line("about", "%s", strings.TrimSpace(plain(run.Title, 120)+"  "+plain(run.Object, 120)))
 	line("event", "%s", plain(run.Event, 200))
+	if sla := r.Event.SLA; sla != nil {
+		line("stage", "%s: %s of %s", plain(sla.Stage, 64), sla.Elapsed, sla.Target)
+	}
 	because := "the trigger fired; the playbook has no condition"
 	if r.When != "" {
 		because = "when was true: " + plain(r.When, 300)

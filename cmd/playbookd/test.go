@@ -19,7 +19,8 @@ import (
 )
 
 func newTest(s *streams) *cobra.Command {
-	var listDir, junit string
+	var beside besideFlags
+	var junit string
 	var coverage bool
 	cmd := &cobra.Command{
 		Use:   "test [PATH…]",
@@ -35,10 +36,10 @@ Exit codes: 0 all tests passed, 1 a test failed or a file has mistakes, 2 a path
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			return s.test(args, listDir, junit, coverage)
+			return s.test(args, beside, junit, coverage)
 		},
 	}
-	cmd.Flags().StringVar(&listDir, "lists", "", "directory of the watchlists that tests do not give themselves")
+	beside.add(cmd, "directory of the watchlists that tests do not give themselves", "directory of the calendars that tests do not give themselves")
 	cmd.Flags().StringVar(&junit, "junit", "", "write a JUnit report to this file, too")
 	cmd.Flags().BoolVar(&coverage, "coverage", false, "say which steps and ways no test has seen")
 	return cmd
@@ -52,11 +53,11 @@ type testReport struct {
 	Coverage []playtest.Coverage `json:"coverage"`
 }
 
-func (s *streams) test(paths []string, listDir, junit string, coverage bool) error {
+func (s *streams) test(paths []string, beside besideFlags, junit string, coverage bool) error {
 	var rep testReport
 	var findings diag.Findings
 	for _, path := range paths {
-		results, covered, more, err := testPath(path, listDir)
+		results, covered, more, err := testPath(path, beside)
 		if err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (s *streams) printTests(rep testReport, coverage bool) error {
 }
 
 // testPath runs the tests of a file, or of all below a directory.
-func testPath(path, listDir string) (results []playtest.Result, covered []playtest.Coverage, findings diag.Findings, err error) {
+func testPath(path string, flags besideFlags) (results []playtest.Result, covered []playtest.Coverage, findings diag.Findings, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
@@ -133,19 +134,15 @@ func testPath(path, listDir string) (results []playtest.Result, covered []playte
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if listDir == "" {
-		listDir = besideLists(dir, true)
-	}
-	lists, _ := loadLists(listDir) // what is wrong with them, check says
-	o := daemon.Compiling(catalog(), lists, time.Time{})
-	o.Lists = nil // a test may bring lists of its own
+	beside, _ := daemon.ReadBeside(flags.dirs(dir, true))          // what is wrong with them, check says
+	o := daemon.Compiling(catalog(), daemon.Beside{}, time.Time{}) // a test may bring lists and calendars of its own
 	set, more := playbooks.Load(os.DirFS(dir), dir, o)
 	for _, f := range more {
 		if f.Severity == diag.Error {
 			findings = append(findings, f)
 		}
 	}
-	t := &playtest.Tester{Set: set, Lists: contentOf(lists)}
+	t := &playtest.Tester{Set: set, Lists: contentOf(beside.Lists), Calendars: beside.Calendars}
 	for _, name := range names {
 		file, more := readTests(dir, name)
 		findings = append(findings, more...)

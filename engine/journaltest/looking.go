@@ -165,6 +165,9 @@ func looking() map[string]func(*testing.T, world) {
 			_, calls["Newest"] = w.Newest(ctx, r.Tenant, r.Object, "poll/alerts")
 			_, calls["Uses"] = w.Uses(ctx, engine.Use{Playbook: "triage"}, at(0))
 			_, calls["End"] = w.End(ctx, engine.Append{Run: r.ID, State: engine.Failed, Ended: at(1)}, admission(planned(event("e2"))))
+			_, calls["Versions"] = w.Versions(ctx, engine.VersionQuery{Tenant: r.Tenant, Source: "poll/alerts", Limit: 1})
+			_, calls["Clocks"] = w.Clocks(ctx, r.Tenant, r.Object)
+			_, calls["DueClocks"] = w.DueClocks(ctx, r.Tenant, "triage", 1)
 			_, calls["Writes"] = w.Writes(ctx, r.Tenant, r.Object, at(0))
 			for name, err := range calls {
 				if !errors.Is(err, context.Canceled) {

@@ -166,6 +166,7 @@ func survives(t *testing.T, open func(*testing.T) engine.Journal, reopen func(*t
 	a := admission(planned(ev, p))
 	a.Documents[digest(list)] = list
 	a.Cursor = &engine.Cursor{Source: "s", Position: "p1"}
+	a.Clocks = []engine.Clock{clock(ev.Object, at(70))}
 	w.admit(a)
 	blocked := w.begin("e2", "triage", keyed("k"))
 	waits := w.begin("e3", "triage", waiting(at(50)))
@@ -181,10 +182,11 @@ func survives(t *testing.T, open func(*testing.T) engine.Journal, reopen func(*t
 	same(t, "position", w.position("s"), "p1")
 	same(t, "ready", w.ready(at(0), 9), []engine.RunID{p.Run.ID})
 	same(t, "next wake", w.nextWake(), at(50))
+	same(t, "clocks", w.clocks(ev.Object), a.Clocks)
 	if _, err := w.Admit(t.Context(), a); !errors.Is(err, engine.ErrCursorMoved) {
 		t.Fatalf("admit from the position of before: %v", err)
 	}
-	a.Cursor = nil
+	a.Cursor, a.Clocks = nil, nil
 	same(t, "receipt of the same again", w.admit(a), engine.Receipt{Duplicates: 1, Repeated: []int{0}})
 	if r := w.admit(admission(dedupes("e4", "triage", "d", at(1)))); r.Matched != 0 {
 		t.Fatalf("the dedupe key was forgotten: %+v", r)

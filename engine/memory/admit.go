@@ -82,6 +82,18 @@ func (ad *admission) admit(a engine.Admission) error {
 			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
 	}
+	return ad.setClocks(a.Clocks)
+}
+
+// setClocks stores clocks, each of which must follow on the one that is there.
+func (ad *admission) setClocks(clocks []engine.Clock) error {
+	for _, c := range clocks {
+		k := clockKey{c.Tenant, c.Object, c.Playbook}
+		if was := ad.clocks[k].Revision; c.Revision != was+1 {
+			return fmt.Errorf("clock of %s at %s: revision %d after %d: %w", c.Object, c.Playbook, c.Revision, was, engine.ErrClockMoved)
+		}
+		put(ad, ad.clocks, k, copyClock(c))
+	}
 	return nil
 }
 
@@ -125,6 +137,9 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 	if _, known := ad.latest[object{p.Event.Tenant, p.Event.Object}]; known && p.New {
 		return engine.ErrNotNew
 	}
+	if err := ad.setClocks(p.Clocks); err != nil {
+		return err
+	}
 	ad.receipt.Admitted++
 	ev := event{Event: copyEvent(p.Event), set: set, matches: slices.Clone(p.Matches)}
 	if p.Facts != nil {
@@ -167,7 +182,7 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 	n := len(ad.events)
 	add(ad, &ad.events, ev)
 	put(ad, ad.byEvent, ev.ID, n)
-	if ev.Object != "" {
+	if ev.Object != "" && !engine.FromClock(ev.Event) {
 		put(ad, ad.latest, object{ev.Tenant, ev.Object}, n)
 	}
 	return nil
@@ -240,7 +255,21 @@ func copyEvent(e engine.Event) engine.Event {
 		}
 		e.Changes[field] = engine.Change{Old: copyBytes(c.Old), New: copyBytes(c.New), By: c.By}
 	}
+	if e.SLA != nil {
+		sla := *e.SLA
+		sla.Start, sla.Due = plain(sla.Start), plain(sla.Due)
+		e.SLA = &sla
+	}
 	return e
+}
+
+func copyClock(c engine.Clock) engine.Clock {
+	c.Seen, c.Start, c.At, c.Due, c.Breach = plain(c.Seen), plain(c.Start), plain(c.At), plain(c.Due), plain(c.Breach)
+	c.Marks = slices.Clone(c.Marks)
+	for i := range c.Marks {
+		c.Marks[i].At = plain(c.Marks[i].At)
+	}
+	return c
 }
 
 func copyRun(r engine.Run) engine.Run {

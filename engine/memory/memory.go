@@ -38,6 +38,7 @@ type state struct {
 	cursors   map[string]string
 	dedupe    map[dedupeKey]dedupe
 	uses      []engine.Use
+	clocks    map[clockKey]engine.Clock
 }
 
 type event struct {
@@ -57,6 +58,8 @@ type run struct {
 
 type object struct{ tenant, name string }
 
+type clockKey struct{ tenant, object, playbook string }
+
 type dedupeKey struct{ tenant, playbook, key string }
 
 type dedupe struct {
@@ -69,6 +72,7 @@ func New() *Journal {
 	return &Journal{state: state{
 		sets: map[string][]engine.SetMember{}, byEvent: map[string]int{}, byRun: map[engine.RunID]*run{}, latest: map[object]int{},
 		documents: map[string][]byte{}, cursors: map[string]string{}, dedupe: map[dedupeKey]dedupe{},
+		clocks: map[clockKey]engine.Clock{},
 	}}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // decisionFiles are the files of package engine that decide. The others do.
 var decisionFiles = []string{"act.go", "calling.go", "change.go", "choice.go", "consider.go", "data.go", "echo.go", "encode.go", "event.go",
-	"frame.go", "inquiry.go", "limit.go", "loop.go", "machine.go", "parallel.go", "pause.go", "play.go", "retry.go", "run.go"}
+	"frame.go", "inquiry.go", "limit.go", "loop.go", "machine.go", "parallel.go", "pause.go", "play.go", "retry.go", "run.go", "sla.go"}
 
 // A decision must come out the same in every process, on every day, in another engine for
 // durable execution: so the files that decide read no clock, start nothing, wait for nothing and

@@ -65,6 +65,7 @@ type Config struct {
 	Data      string // directory of the database
 	Playbooks string // directory
 	Lists     string // directory
+	Calendars string // directory
 	Listen    string
 	TLSCert   string
 	TLSKey    string

@@ -62,7 +62,8 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	w := &walker{dir: dir, findings: findings}
 	c := &Config{
 		File: file, Data: filepath.Join(dir, "data"), Playbooks: filepath.Join(dir, "playbooks"), Lists: filepath.Join(dir, "lists"),
-		Listen: DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
+		Calendars: filepath.Join(dir, "calendars"),
+		Listen:    DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
 		Backup:  Backup{Every: DefaultBackup, Keep: DefaultBackups},
 		Secrets: map[string]secret.Source{}, Channels: map[string]Channel{}, Hooks: map[string]Hook{}, People: map[string]Person{},
 	}
@@ -74,6 +75,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"data":         w.path(&c.Data),
 		"playbooks":    w.path(&c.Playbooks),
 		"lists":        w.path(&c.Lists),
+		"calendars":    w.path(&c.Calendars),
 		"listen":       w.text(&c.Listen),
 		"metrics":      w.text(&c.Metrics),
 		"behind_proxy": w.flag(&c.BehindProxy),

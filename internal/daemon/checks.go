@@ -47,6 +47,7 @@ func (d *Daemon) readyChecks() []server.Check {
 		{Name: "secrets", Func: func(context.Context) error { return d.checkSecrets() }},
 		{Name: "parked runs", Func: d.checkParked},
 		{Name: "schedules", Func: func(context.Context) error { return d.checkSchedules(d.o.Now()) }},
+		{Name: "clocks", Func: func(context.Context) error { return d.checkClocks() }},
 	}
 	checks = append(checks, d.safeguardChecks()...)
 	for _, t := range d.c.Tenants {
@@ -157,6 +158,13 @@ func (d *Daemon) checkSchedules(now time.Time) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (d *Daemon) checkClocks() error {
+	if text := d.clocks.State().LastError; text != "" {
+		return fmt.Errorf("the clocks of sla triggers can't go on: %s", text)
+	}
+	return nil
 }
 
 // stateOf says in a word how a schedule fares.

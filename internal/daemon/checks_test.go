@@ -40,6 +40,7 @@ type bubbled struct {
 	answer atomic.Pointer[func(*http.Request) (*http.Response, error)]
 	blind  atomic.Bool // the engine sees no ready runs
 	full   atomic.Bool // the engine's journal takes no entries
+	still  atomic.Bool // the engine's journal tells of no clocks
 }
 
 const clientSecret = "canary-of-the-client~secret+1"
@@ -130,6 +131,13 @@ func (f blind) Ready(ctx context.Context, now time.Time, limit int) ([]engine.Ru
 		return nil, nil
 	}
 	return f.Journal.Ready(ctx, now, limit)
+}
+
+func (f blind) DueClocks(ctx context.Context, tenant, playbook string, limit int) ([]engine.Clock, error) {
+	if f.b.still.Load() {
+		return nil, errors.New("the pages are torn")
+	}
+	return f.Journal.DueClocks(ctx, tenant, playbook, limit)
 }
 
 func (b *bubbled) write(name, text string) {

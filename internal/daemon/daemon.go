@@ -10,7 +10,7 @@
 // what is in the air; then the journal is closed. A second signal may kill the process at any
 // moment of that: the journal makes it safe.
 //
-// A reload reads playbooks and watchlists anew. A playbook that no longer loads never replaces
+// A reload reads playbooks, watchlists and calendars anew. A playbook that no longer loads never replaces
 // the one that works.
 package daemon
 
@@ -32,7 +32,7 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/secret"
 	"github.com/playbookd/playbookd/playbooks"
-	"github.com/playbookd/playbookd/playbooks/watchlist"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/server"
 	"github.com/playbookd/playbookd/store"
 	"github.com/playbookd/playbookd/triggers"
@@ -88,13 +88,14 @@ type Daemon struct {
 	clock    clock
 	webhooks *triggers.Webhooks
 	schedule *triggers.Scheduler
+	clocks   *triggers.Clocks
 	pollers  map[string]*triggers.Poller // by name; all that ran since the start
 
 	needs chan struct{} // of size one: needed was changed
 
 	mu       sync.Mutex
 	needed   map[string]bool // pollers that some playbook needs
-	lists    *watchlist.Set
+	beside   Beside
 	findings diag.Findings
 	loaded   string // digest of the files that were read last
 	reloaded time.Time
@@ -142,7 +143,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers, Now: o.Now,
+		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Calendars: calendars{d}, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers, Now: o.Now,
 		Ceiling: engine.Ceiling{Runs: o.Config.CeilingRuns, Within: o.Config.CeilingWithin},
 	})
 	if err = d.newSources(); err != nil {
@@ -188,9 +189,20 @@ func Recompile(catalog playbooks.Catalog) func(string, []byte) (*playbooks.Playb
 // Get implements [engine.Watchlists] with the lists as they are now.
 func (d *Daemon) Get(name string) (values []any, content []byte, ok bool) {
 	d.mu.Lock()
-	lists := d.lists
+	lists := d.beside.Lists
 	d.mu.Unlock()
 	return lists.Get(name)
+}
+
+// calendars are those that the daemon has now.
+type calendars struct{ d *Daemon }
+
+// Get implements [engine.Calendars].
+func (c calendars) Get(name string) *calendar.Calendar {
+	c.d.mu.Lock()
+	all := c.d.beside.Calendars
+	c.d.mu.Unlock()
+	return all.Get(name)
 }
 
 // Engine returns the daemon's engine, for tests and for the demo's summary.

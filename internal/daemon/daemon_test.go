@@ -353,7 +353,7 @@ func TestReadyzListsEveryCheck(t *testing.T) {
 	for _, c := range status.Checks {
 		names = append(names, c.Name)
 	}
-	want := "journal, engine, journal writes, clock, playbooks, secrets, parked runs, schedules, journal file, backup, outcomes, graph contoso, poll contoso/poll/alerts, poll contoso/poll/incidents"
+	want := "journal, engine, journal writes, clock, playbooks, secrets, parked runs, schedules, clocks, journal file, backup, outcomes, graph contoso, poll contoso/poll/alerts, poll contoso/poll/incidents"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("checks %s, want %s", got, want)
 	}

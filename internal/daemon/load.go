@@ -10,30 +10,86 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/triggers"
 )
 
-// Read reads watchlists and playbooks from their directories.
-func Read(catalog playbooks.Catalog, playbookDir, listDir string, now time.Time) (*playbooks.Set, *watchlist.Set, diag.Findings) {
-	lists, findings := watchlist.Load(os.DirFS(listDir), ".")
-	for i := range findings {
-		findings[i].Pos.File = filepath.Join(listDir, findings[i].Pos.File)
-	}
-	set, more := playbooks.Load(os.DirFS(playbookDir), playbookDir, Compiling(catalog, lists, now))
-	return set, lists, append(findings, more...)
+// Dirs are the directories that a daemon reads.
+type Dirs struct{ Playbooks, Lists, Calendars string }
+
+// DirsOf are those of a configuration.
+func DirsOf(c *config.Config) Dirs {
+	return Dirs{Playbooks: c.Playbooks, Lists: c.Lists, Calendars: c.Calendars}
 }
 
-// Compiling is how playbooks are compiled against the actions and the watchlists there are.
-func Compiling(catalog playbooks.Catalog, lists *watchlist.Set, now time.Time) playbooks.Options {
-	infos := map[string]playbooks.ListInfo{}
-	for _, name := range lists.Names() {
-		values, _, _ := lists.Get(name)
-		infos[name] = playbooks.ListInfo{Entries: len(values)}
+// Beside is what lies beside playbooks. A set that is nil was not read.
+type Beside struct {
+	Lists     *watchlist.Set
+	Calendars *calendar.Set
+
+	brokenLists, brokenCalendars bool // some of their files can't be used
+}
+
+// or is b, with what is broken of it as it was before, when it was not.
+func (b Beside) or(before Beside) Beside {
+	if b.brokenLists && before.Lists != nil {
+		b.Lists = before.Lists
 	}
-	return playbooks.Options{Catalog: catalog, Schedule: triggers.CheckSchedule, Lists: infos, Now: now}
+	if b.brokenCalendars && before.Calendars != nil {
+		b.Calendars = before.Calendars
+	}
+	return b
+}
+
+// ReadBeside reads watchlists and calendars; a directory that is "" is not read.
+func ReadBeside(dirs Dirs) (Beside, diag.Findings) {
+	var b Beside
+	var findings diag.Findings
+	read := func(dir string, load func(fsys fs.FS) diag.Findings) (broken bool) {
+		if dir == "" {
+			return false
+		}
+		more := load(os.DirFS(dir))
+		for i := range more {
+			more[i].Pos.File = filepath.Join(dir, more[i].Pos.File)
+		}
+		findings = append(findings, more...)
+		return more.HasErrors()
+	}
+	b.brokenLists = read(dirs.Lists, func(fsys fs.FS) (f diag.Findings) { b.Lists, f = watchlist.Load(fsys, "."); return f })
+	b.brokenCalendars = read(dirs.Calendars, func(fsys fs.FS) (f diag.Findings) { b.Calendars, f = calendar.Load(fsys, "."); return f })
+	return b, findings
+}
+
+// Read reads playbooks and what lies beside them from their directories.
+func Read(catalog playbooks.Catalog, dirs Dirs, now time.Time) (*playbooks.Set, Beside, diag.Findings) {
+	beside, findings := ReadBeside(dirs)
+	set, more := playbooks.Load(os.DirFS(dirs.Playbooks), dirs.Playbooks, Compiling(catalog, beside, now))
+	return set, beside, append(findings, more...)
+}
+
+// Compiling is how playbooks are compiled against the actions there are, and what lies beside them. Of
+// what was not read any name is taken.
+func Compiling(catalog playbooks.Catalog, beside Beside, now time.Time) playbooks.Options {
+	o := playbooks.Options{Catalog: catalog, Schedule: triggers.CheckSchedule, Now: now}
+	if beside.Lists != nil {
+		o.Lists = map[string]playbooks.ListInfo{}
+		for _, name := range beside.Lists.Names() {
+			values, _, _ := beside.Lists.Get(name)
+			o.Lists[name] = playbooks.ListInfo{Entries: len(values)}
+		}
+	}
+	if beside.Calendars != nil {
+		o.Calendars = map[string]bool{}
+		for _, name := range beside.Calendars.Names() {
+			o.Calendars[name] = true
+		}
+	}
+	return o
 }
 
 // load reads the files for the first time: what is broken is left out, and said.
@@ -46,17 +102,15 @@ func (d *Daemon) load() error {
 	return d.Reload()
 }
 
-// Reload reads playbooks and watchlists anew. Files that are broken keep what they held when
+// Reload reads playbooks, watchlists and calendars anew. Files that are broken keep what they held when
 // they were not. It returns an error if nothing of the new state could be used.
 func (d *Daemon) Reload() error {
 	digest := d.digest()
-	set, lists, findings := Read(d.registry, d.c.Playbooks, d.c.Lists, d.o.Now())
+	set, beside, findings := Read(d.registry, DirsOf(d.c), d.o.Now())
 	old := d.engine.Playbooks()
 	set = keepWorking(set, old, findings)
 	d.mu.Lock()
-	if d.lists == nil || !listErrors(findings) {
-		d.lists = lists
-	}
+	d.beside = beside.or(d.beside)
 	d.findings, d.loaded, d.reloaded = findings, digest, time.Now()
 	d.mu.Unlock()
 	if d.o.OnFindings != nil {
@@ -80,6 +134,7 @@ func (d *Daemon) Reload() error {
 	}
 	d.counts.reloads[outcome].Add(1)
 	d.engine.Use(set)
+	d.clocks.Wake()
 	d.log.Info("playbooks loaded", "playbooks", len(set.Playbooks), "digest", set.Digest, "findings", len(findings))
 	return nil
 }
@@ -104,15 +159,6 @@ func keepWorking(set, old *playbooks.Set, findings diag.Findings) *playbooks.Set
 	return playbooks.NewSet(list...)
 }
 
-func listErrors(findings diag.Findings) bool {
-	for _, f := range findings {
-		if _, is := diag.Lookup(watchlist.Codes(), f.Code); is {
-			return true
-		}
-	}
-	return false
-}
-
 func (d *Daemon) changed() bool {
 	d.mu.Lock()
 	loaded := d.loaded
@@ -123,7 +169,7 @@ func (d *Daemon) changed() bool {
 // digest identifies the state of the files by name, size and time of change.
 func (d *Daemon) digest() string {
 	h := sha256.New()
-	for _, dir := range []string{d.c.Playbooks, d.c.Lists} {
+	for _, dir := range []string{d.c.Playbooks, d.c.Lists, d.c.Calendars} {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return nil

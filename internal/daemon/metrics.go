@@ -111,6 +111,13 @@ func (d *Daemon) readJournal(ctx context.Context, r *server.Readings) error {
 	for state, n := range states {
 		r.Value(server.Runs, float64(n), string(state))
 	}
+	clocks, err := d.db.ClockCounts(ctx)
+	if err != nil {
+		return err
+	}
+	for state, n := range clocks {
+		r.Value(server.Clocks, float64(n), string(state))
+	}
 	q, err := d.db.Queue(ctx)
 	if err != nil {
 		return err

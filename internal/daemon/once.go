@@ -16,7 +16,6 @@ import (
 	"github.com/playbookd/playbookd/internal/config"
 	"github.com/playbookd/playbookd/internal/secret"
 	"github.com/playbookd/playbookd/playbooks"
-	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/triggers"
 )
 
@@ -24,7 +23,7 @@ import (
 type Once struct {
 	Config   *config.Config // nil: nothing can be read from Graph
 	Playbook *playbooks.Playbook
-	Lists    *watchlist.Set
+	Beside   Beside
 	Tenant   string // "": the configuration's first
 	Event    []byte // JSON
 	Inputs   []byte // JSON
@@ -64,7 +63,7 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 	}
 	w := &waiter{over: make(chan struct{}, 1)}
 	e := engine.New(engine.Options{
-		Journal: parts.journal, Compile: Recompile(parts.catalog), Lists: o.Lists, Observer: w, Log: parts.log, Workers: 1, Dry: !o.Live,
+		Journal: parts.journal, Compile: Recompile(parts.catalog), Lists: o.Beside.Lists, Calendars: o.Beside.Calendars, Observer: w, Log: parts.log, Workers: 1, Dry: !o.Live,
 	})
 	e.Use(playbooks.NewSet(o.Playbook))
 	runCtx, stop := context.WithCancel(ctx)

@@ -23,6 +23,14 @@ func (d *Daemon) newSources() error {
 	if err != nil {
 		return err
 	}
+	var tenants []string
+	for _, t := range d.c.Tenants {
+		tenants = append(tenants, t.Name)
+	}
+	d.clocks, err = triggers.NewClocks(triggers.ClocksOptions{Keeper: d.engine, Tenants: tenants, AsOf: d.asOf, Log: d.root})
+	if err != nil {
+		return err
+	}
 	for _, t := range d.c.Tenants {
 		for _, resource := range []string{"alerts", "incidents"} {
 			lister, err := triggers.FromGraph(d.clients[t.Name], resource)
@@ -30,7 +38,7 @@ func (d *Daemon) newSources() error {
 				return err
 			}
 			p, err := triggers.NewPoller(triggers.PollOptions{
-				Tenant: t.Name, Resource: resource, Lister: lister, Sink: d.engine, Journal: d.journal, Log: d.root, Now: d.o.Now,
+				Tenant: t.Name, Resource: resource, Lister: lister, Sink: d.engine, Journal: d.journal, Log: d.root, Now: d.o.Now, Done: d.clocks.Wake,
 				Settings: triggers.PollSettings{Every: time.Minute, First: t.First, Overlap: t.Overlap, SweepEvery: t.SweepEvery, SweepBack: t.SweepBack},
 			})
 			if err != nil {
@@ -40,6 +48,14 @@ func (d *Daemon) newSources() error {
 		}
 	}
 	return nil
+}
+
+// asOf says up to when the objects of a resource are known.
+func (d *Daemon) asOf(tenant, resource string) time.Time {
+	if p := d.pollers[tenant+"/poll/"+resource]; p != nil {
+		return p.State().Known
+	}
+	return time.Time{}
 }
 
 // configureSources makes the sources ask for what a set of playbooks needs. The pollers that
@@ -99,13 +115,18 @@ func (d *Daemon) hookTenant(path string) string {
 	return d.c.Tenants[0].Name
 }
 
-// runSources runs the scheduler and those pollers that are needed, as needs change.
+// runSources runs the scheduler, the clocks and those pollers that are needed, as needs change.
 func (d *Daemon) runSources(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	all.Go(func() {
 		if err := d.schedule.Run(ctx); err != nil {
 			d.log.Error("scheduler ended", "err", err)
+		}
+	})
+	all.Go(func() {
+		if err := d.clocks.Run(ctx); err != nil {
+			d.log.Error("clocks ended", "err", err)
 		}
 	})
 	running := map[string]func(){} // each stops a poller and waits for its end

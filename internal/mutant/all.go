@@ -81,4 +81,11 @@ var All = []Mutant{
 	{LeakSecrets, "Secrets that are known are not taken out of logs, answers and errors.", []Test{
 		{"internal/daemon", "TestSecretsTurnUpNowhereAndAlertTextForgesNoLine"},
 	}},
+	{EarlyStage, "A stage of a clock fires when it is due, without waiting for a poll to say how its object is.", []Test{
+		{"internal/daemon", "TestWhilePollsFailAStageWaits"},
+	}},
+	{OwnTime, "A clock counts by when versions were read, and not by when they came about.", []Test{
+		{"engine", "TestAClockCountsFromTheVersionsOwnTimesHoweverLateTheyAreRead"},
+		{"engine", "TestClocksCountWhatCountingMinutesGives"},
+	}},
 }

@@ -35,4 +35,6 @@ const (
 	NoTurn           Name = "no-turn"
 	SkipSync         Name = "skip-sync"
 	LeakSecrets      Name = "leak-secrets"
+	EarlyStage       Name = "early-stage"
+	OwnTime          Name = "own-time"
 )

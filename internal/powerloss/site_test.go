@@ -255,8 +255,8 @@ func (s *site) counts() map[engine.RunState]int {
 
 // books are the playbooks that the daemon loads.
 func (s *site) books() *playbooks.Set {
-	set, _, _ := daemon.Read(actions.NewRegistry(builtin.Actions(builtin.Deps{})...),
-		filepath.Join(s.Dir, "playbooks"), filepath.Join(s.Dir, "lists"), time.Now())
+	set, _, _ := daemon.Read(actions.NewRegistry(builtin.Actions(builtin.Deps{})...), daemon.Dirs{
+		Playbooks: filepath.Join(s.Dir, "playbooks"), Lists: filepath.Join(s.Dir, "lists"), Calendars: filepath.Join(s.Dir, "calendars")}, time.Now())
 	return set
 }
 

@@ -219,7 +219,7 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 	defer r.Close()
 	c, findings := config.Load(s.File)
 	s.must(findings.Err())
-	set, _, findings := daemon.Read(s.catalog, c.Playbooks, c.Lists, time.Now())
+	set, _, findings := daemon.Read(s.catalog, daemon.DirsOf(c), time.Now())
 	s.must(findings.Err())
 	k := invariant.Case{Journal: invariant.Store(r), Books: set}
 	k.Simulator(sandbox.TenantName, s.Sim)

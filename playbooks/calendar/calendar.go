@@ -14,7 +14,8 @@
 //	holidays: [2026-12-25, {file: germany.ics}]
 //	exceptions: {2026-12-24: 08:00-12:00, 2026-12-31: closed}
 //
-// A calendar never changes once it is read; the digest of a [Calendar] says which text it was.
+// A calendar never changes once it is read. Its content is written out in one form, whatever files it came
+// from; the digest of a [Calendar] identifies that, and [Restore] makes the same calendar of it years later.
 package calendar
 
 import (
@@ -50,12 +51,13 @@ const secondsPerDay = 24 * 60 * 60
 // Calendar is when people work. It is immutable.
 type Calendar struct {
 	Name   string
-	Digest string
+	Digest string // of the content
 	Zone   *time.Location
 
 	week     [7][]span // by weekday
 	holidays map[date]bool
 	own      map[date][]span // days with hours of their own
+	content  []byte
 }
 
 // spans are the hours of a day.

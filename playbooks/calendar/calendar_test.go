@@ -3,6 +3,7 @@ package calendar_test
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -218,6 +219,124 @@ func TestMistakesInCalendarsAreFindings(t *testing.T) {
 		_, findings := calendar.Parse("a", "a.yaml", []byte(text), func(string) ([]byte, error) { return nil, fs.ErrNotExist })
 		if got := fmt.Sprint(findings); !strings.Contains(got, want) {
 			t.Errorf("%q: %s, want %q", text, got, want)
+		}
+	}
+}
+
+// A decision keeps the content of the calendars that it was made by.
+func TestACalendarMadeOfItsContentIsTheSame(t *testing.T) {
+	t.Parallel()
+	c := parse(t, emea)
+	again, err := calendar.Restore("test", c.Content())
+	if err != nil || again.Digest != c.Digest || again.Name != c.Name || string(again.Content()) != string(c.Content()) {
+		t.Fatalf("%+v, %v; want %+v", again, err, c)
+	}
+	begin := at(t, "2026-12-01T00:00:00Z")
+	rapid.Check(t, func(t *rapid.T) {
+		from := begin.Add(time.Duration(rapid.IntRange(0, 60*24*60).Draw(t, "from")) * time.Minute)
+		to := from.Add(time.Duration(rapid.IntRange(0, 14*24*60).Draw(t, "for")) * time.Minute)
+		if got, want := again.Elapsed(from, to), c.Elapsed(from, to); got != want || again.Open(from) != c.Open(from) {
+			t.Fatalf("from %s to %s: %s, want %s", from, to, got, want)
+		}
+	})
+	other := parse(t, strings.Replace(emea, "18:00", "17:00", 1))
+	if other.Digest == c.Digest {
+		t.Error("other hours have the same digest")
+	}
+	if same := parse(t, "# a comment\n"+emea); same.Digest != c.Digest {
+		t.Error("a comment makes another calendar")
+	}
+}
+
+func TestContentThatIsNoCalendarIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{``, `[]`, `{"timezone":"Mars/Base"}`, `{"timezone":"UTC","week":[[[5,4]]]}`, `{"timezone":"UTC","week":[[[0,99999]]]}`,
+		`{"timezone":"UTC","week":[[[0,10],[5,20]]]}`, `{"timezone":"UTC","exceptions":{"20000":[[-1,4]]}}`} {
+		if c, err := calendar.Restore("test", []byte(text)); err == nil {
+			t.Errorf("%s is %+v", text, c)
+		}
+	}
+}
+
+func TestADirectoryOfCalendarsIsReadWithItsMistakes(t *testing.T) {
+	t.Parallel()
+	good := &fstest.MapFile{Data: []byte(emea)}
+	fsys := fstest.MapFS{"calendars/office.yaml": good, "calendars/office.yml": good, "calendars/Bad Name.yaml": good, "calendars/broken.yaml": {Data: []byte("[]")},
+		"calendars/big.yaml": {Data: []byte(strings.Repeat(" ", 1<<20))}, "calendars/notes.txt": good, "calendars/.hidden.yaml": good}
+	set, findings := calendar.Load(fsys, "calendars")
+	if got := strings.Join(set.Names(), " "); got != "office" {
+		t.Errorf("calendars %q", got)
+	}
+	codes := map[string]string{}
+	for _, f := range findings {
+		codes[f.Pos.File] = f.Code
+	}
+	want := map[string]string{"calendars/office.yml": calendar.CodeTwice, "calendars/Bad Name.yaml": calendar.CodeName, "calendars/broken.yaml": calendar.CodeForm,
+		"calendars/big.yaml": calendar.CodeLimit}
+	if !maps.Equal(codes, want) {
+		t.Errorf("findings %v, want %v", codes, want)
+	}
+	if set, findings = calendar.Load(fstest.MapFS{}, "calendars"); len(set.Names())+len(findings) > 0 {
+		t.Errorf("without a directory: %v, %v", set.Names(), findings)
+	}
+}
+
+func TestThereAreNoMoreCalendarsThanAllowed(t *testing.T) {
+	t.Parallel()
+	fsys := fstest.MapFS{}
+	for i := range calendar.MaxCalendars + 1 {
+		fsys[fmt.Sprintf("c%03d.yaml", i)] = &fstest.MapFile{Data: []byte("{timezone: UTC, hours: {mon: closed}}")}
+	}
+	set, findings := calendar.Load(fsys, ".")
+	if len(set.Names()) != calendar.MaxCalendars || len(findings) != 1 || findings[0].Code != calendar.CodeLimit {
+		t.Errorf("%d calendars, findings %v", len(set.Names()), findings)
+	}
+}
+
+// days writes dates, each with something behind it.
+func days(n int, behind string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s%s, ", time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly), behind)
+	}
+	return strings.TrimSuffix(b.String(), ", ")
+}
+
+func TestACalendarIsTakenUpToItsLimitsAndNoFurther(t *testing.T) {
+	t.Parallel()
+	head := "timezone: UTC\nhours: {mon: 08:00-09:00}\n"
+	file := head + "holidays: [{file: x.ics}]\n"
+	for name, c := range map[string]struct {
+		text, ics, code string
+	}{
+		"holidays":            {head + "holidays: [" + days(calendar.MaxHolidays, "") + "]", "", ""},
+		"one holiday more":    {head + "holidays: [" + days(calendar.MaxHolidays+1, "") + "]", "", calendar.CodeLimit},
+		"exceptions":          {head + "exceptions: {" + days(calendar.MaxExceptions, ": closed") + "}", "", ""},
+		"one exception more":  {head + "exceptions: {" + days(calendar.MaxExceptions+1, ": closed") + "}", "", calendar.CodeForm},
+		"an iCalendar file":   {file, padded(calendar.MaxFile), ""},
+		"one byte of it more": {file, padded(calendar.MaxFile + 1), calendar.CodeFile},
+	} {
+		_, findings := calendar.Parse("a", "a.yaml", []byte(c.text), func(string) ([]byte, error) { return []byte(c.ics), nil })
+		if c.code == "" && len(findings) > 0 || c.code != "" && (len(findings) != 1 || findings[0].Code != c.code) {
+			t.Errorf("%s: %.300v, want %q", name, findings, c.code)
+		}
+	}
+}
+
+// padded is an iCalendar file of n bytes.
+func padded(n int) string {
+	const begin, end = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nX-PAD:", "\r\nEND:VCALENDAR\r\n"
+	return begin + strings.Repeat("x", n-len(begin)-len(end)) + end
+}
+
+func TestBusinessTimeIsLookedForTenYearsAhead(t *testing.T) {
+	t.Parallel()
+	from := at(t, "2026-01-01T00:00:00Z")
+	last := from.Add(calendar.MaxAhead)
+	for open, want := range map[time.Time]bool{last.AddDate(0, 0, -1): true, last: false} {
+		c := parse(t, "timezone: UTC\nhours: {mon: closed}\nexceptions: {"+open.Format(time.DateOnly)+": 00:00-24:00}")
+		if _, err := c.Add(from, time.Hour); (err == nil) != want {
+			t.Errorf("open on %s: %v", open.Format(time.DateOnly), err)
 		}
 	}
 }

@@ -1,10 +1,8 @@
 package calendar
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/named"
 )
 
 // The codes of findings about calendars.
@@ -23,6 +22,7 @@ const (
 	CodeForm  = "CA002"
 	CodeLimit = "CA003"
 	CodeFile  = "CA004"
+	CodeTwice = "CA005"
 )
 
 // Codes explains the findings of this package.
@@ -32,6 +32,7 @@ func Codes() []diag.Code {
 		{Code: CodeForm, Severity: diag.Error, Title: "Not a calendar", Help: "A calendar has a timezone, hours for the days of the week (mon-fri: 08:00-18:00), holidays (dates, or {file: NAME.ics}), and exceptions: days with hours of their own, or closed."},
 		{Code: CodeLimit, Severity: diag.Error, Title: "Calendar beyond a limit", Help: "There may be 200 calendars, each with 8 spans a day, 5,000 holidays and 1,000 exceptions."},
 		{Code: CodeFile, Severity: diag.Error, Title: "The holidays' file can't be used", Help: "holidays: [{file: NAME.ics}] names an iCalendar file beside the calendar. Its all-day events are holidays, yearly ones too."},
+		{Code: CodeTwice, Severity: diag.Error, Title: "Calendar given twice", Help: "NAME.yaml and NAME.yml both define a calendar. Keep one."},
 	}
 }
 
@@ -58,53 +59,43 @@ func (s *Set) Get(name string) *Calendar {
 	return s.byName[name]
 }
 
-var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+var files = named.Kind{
+	What: "a calendar", Form: regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`), FormMend: "lower-case letters, digits, - and _, beginning with a letter",
+	Extensions: []string{".yaml", ".yml"}, MaxFiles: MaxCalendars, MaxSize: document.MaxSize,
+	Codes: named.Codes{Name: CodeName, Unreadable: CodeForm, Limit: CodeLimit, Twice: CodeTwice},
+}
 
 // Load reads every calendar in a directory. A directory that does not exist holds none. A broken one is
 // left out, and said.
 func Load(fsys fs.FS, dir string) (*Set, diag.Findings) {
 	set := &Set{byName: map[string]*Calendar{}}
-	var findings diag.Findings
-	entries, err := fs.ReadDir(fsys, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return set, nil
-	}
-	if err != nil {
-		return set, diag.Findings{about(dir, CodeForm, err.Error(), "make the directory readable")}
-	}
-	for _, e := range entries {
-		ext := path.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" {
-			continue
+	findings := named.Read(fsys, dir, files, func(name, file string, src []byte) diag.Findings {
+		c, findings := Parse(name, file, src, func(ics string) ([]byte, error) { return readFile(fsys, path.Join(dir, ics)) })
+		if c != nil {
+			set.byName[name] = c
 		}
-		file := path.Join(dir, e.Name())
-		name := strings.TrimSuffix(e.Name(), ext)
-		switch {
-		case !nameForm.MatchString(name):
-			findings = append(findings, about(file, CodeName, fmt.Sprintf("%q can't be the name of a calendar", name), "name the file with lower-case letters, digits, - and _"))
-		case len(set.byName) >= MaxCalendars:
-			findings = append(findings, about(file, CodeLimit, "there are too many calendars", fmt.Sprintf("keep %d", MaxCalendars)))
-		default:
-			c, more := read(fsys, file, name)
-			findings = append(findings, more...)
-			if c != nil {
-				set.byName[name] = c
-			}
-		}
-	}
+		return findings
+	})
 	return set, findings
 }
 
-func about(file, code, message, mend string) diag.Finding {
-	return diag.Finding{Code: code, Severity: diag.Error, Pos: diag.Position{File: file}, Message: message, Mend: mend}
+// NewSet makes a set of calendars that were read one by one.
+func NewSet(calendars ...*Calendar) *Set {
+	set := &Set{byName: make(map[string]*Calendar, len(calendars))}
+	for _, c := range calendars {
+		set.byName[c.Name] = c
+	}
+	return set
 }
 
-func read(fsys fs.FS, file, name string) (*Calendar, diag.Findings) {
-	src, err := fs.ReadFile(fsys, file)
+// readFile reads a file, and no more of it than may be in it.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, diag.Findings{about(file, CodeForm, err.Error(), "make the file readable")}
+		return nil, err
 	}
-	return Parse(name, file, src, func(ics string) ([]byte, error) { return fs.ReadFile(fsys, path.Join(path.Dir(file), ics)) })
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }
 
 // Parse reads a calendar. open reads the files that it names.
@@ -113,17 +104,22 @@ func Parse(name, file string, src []byte, open func(name string) ([]byte, error)
 	if doc.Root == nil {
 		return nil, findings
 	}
-	r := &reader{
-		findings: findings, open: open, digest: sha256.New(),
-		c: &Calendar{Name: name, holidays: map[date]bool{}, own: map[date][]span{}},
-	}
-	_, _ = r.digest.Write(src) // a hash never fails
-	r.root(doc.Root)
+	return readNode(name, doc.Root, findings, open)
+}
+
+// Read reads a calendar that stands in another document. It names no files.
+func Read(name string, n *document.Node) (*Calendar, diag.Findings) {
+	return readNode(name, n, nil, func(string) ([]byte, error) { return nil, fs.ErrNotExist })
+}
+
+func readNode(name string, n *document.Node, findings diag.Findings, open func(string) ([]byte, error)) (*Calendar, diag.Findings) {
+	r := &reader{findings: findings, open: open, c: &Calendar{Name: name, holidays: map[date]bool{}, own: map[date][]span{}}}
+	r.root(n)
 	r.findings.Sort()
 	if r.findings.HasErrors() {
 		return nil, r.findings
 	}
-	r.c.Digest = "sha256:" + hex.EncodeToString(r.digest.Sum(nil))
+	r.c.seal()
 	return r.c, r.findings
 }
 
@@ -131,10 +127,6 @@ type reader struct {
 	findings diag.Findings
 	c        *Calendar
 	open     func(string) ([]byte, error)
-	digest   interface {
-		Write([]byte) (int, error)
-		Sum([]byte) []byte
-	}
 }
 
 func (r *reader) fail(n *document.Node, code, mend, format string, args ...any) {
@@ -303,7 +295,6 @@ func (r *reader) file(n *document.Node) {
 		r.fail(n, CodeFile, "put it beside the calendar", "%s can't be read", n.Text)
 		return
 	}
-	_, _ = r.digest.Write(text) // a hash never fails
 	days, err := holidaysOf(text)
 	if err != nil {
 		r.fail(n, CodeFile, "check it with a calendar program", "%s: %v", n.Text, err)

@@ -15,6 +15,7 @@ type function struct {
 	summary  string
 	params   []param
 	variadic bool // the last parameter may be repeated
+	calendar bool // behind the parameters stands the name of a calendar, written out
 	typ      Type
 	result   func(args []Type) Type
 	call     func(m *meter, args []any) (any, error)
@@ -61,6 +62,9 @@ func (f function) signature() string {
 	if f.variadic {
 		b.WriteString(", …")
 	}
+	if f.calendar {
+		b.WriteString(", calendar")
+	}
 	return b.String() + ")"
 }
 
@@ -91,6 +95,11 @@ func (c *checker) call(n *ast.CallNode) Type {
 		f = hostFunction(callee.Value, sig)
 		c.hosts[callee.Value] = true
 	}
+	if f.calendar {
+		if args = c.calendar(n, f, args); c.problem != nil {
+			return Any
+		}
+	}
 	if !c.arguments(n, f, args) {
 		return Any
 	}
@@ -98,6 +107,25 @@ func (c *checker) call(n *ast.CallNode) Type {
 		return f.result(args)
 	}
 	return f.typ
+}
+
+// calendar takes the name of a calendar off the arguments of a call. It is written out, so that whoever
+// loads the expression knows which calendars to keep with what it decides.
+func (c *checker) calendar(n *ast.CallNode, f function, args []Type) []Type {
+	last := len(args) - 1
+	if last < 1 {
+		c.fail(n, "write "+f.signature(), "%s is called with %d arguments", f.name, len(args))
+		return nil
+	}
+	name, ok := n.Arguments[last].(*ast.StringNode)
+	if !ok {
+		c.fail(n.Arguments[last], fmt.Sprintf(`write its name in quotes, as in %s`, strings.Replace(f.signature(), "calendar)", `"office")`, 1)),
+			"a calendar is named when the playbook is loaded, not worked out")
+		return nil
+	}
+	loc := name.Location()
+	c.calendars = append(c.calendars, CalendarUse{Name: name.Value, Offset: min(loc.From, len(c.tree.runes)), Length: max(1, loc.To-loc.From)})
+	return args[:last]
 }
 
 func (c *checker) hosted(name string) (Signature, bool) {
@@ -154,7 +182,7 @@ func (c *checker) arguments(n *ast.CallNode, f function, args []Type) bool {
 		}
 	}
 	if len(args) < least || len(args) > len(f.params) && !f.variadic {
-		c.fail(n, "write "+f.signature(), "%s is called with %d arguments", f.name, len(args))
+		c.fail(n, "write "+f.signature(), "%s is called with %d arguments", f.name, len(n.Arguments))
 		return false
 	}
 	for i, t := range args {

@@ -20,6 +20,7 @@ type checker struct {
 	cost  int // product of the loops around the current node
 
 	names, paths, hosts map[string]bool
+	calendars           []CalendarUse
 }
 
 // variable is a name given by let.

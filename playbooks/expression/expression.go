@@ -143,6 +143,8 @@ type Program struct {
 	names  []string
 	paths  []string
 	funcs  []string
+
+	calendars []CalendarUse
 }
 
 // term is one part of a top-level conjunction; an expression that is none has one term.
@@ -175,7 +177,7 @@ func Compile(src string, env *Env, want Want) (*Program, *Problem) {
 	}
 	p := &Program{
 		source: src, typ: typ, want: want.typ(),
-		names: sortedKeys(c.names), paths: sortedKeys(c.paths), funcs: sortedKeys(c.hosts),
+		names: sortedKeys(c.names), paths: sortedKeys(c.paths), funcs: sortedKeys(c.hosts), calendars: c.calendars,
 	}
 	if p.terms, problem = tree.assemble(); problem != nil {
 		return nil, problem
@@ -196,6 +198,8 @@ func mendWant(want, got Type) string {
 		return "[x] is a list of one"
 	case want.kind == kindTime:
 		return `date("2027-03-31") makes a time of text`
+	case want.kind == kindDuration && got.kind == kindText:
+		return `duration("4h") makes a duration of text`
 	}
 	return ""
 }
@@ -220,6 +224,9 @@ func (p *Program) Paths() []string { return slices.Clone(p.paths) }
 
 // Funcs are the functions of the Env that the program calls, sorted.
 func (p *Program) Funcs() []string { return slices.Clone(p.funcs) }
+
+// Calendars are the places at which the program names a calendar.
+func (p *Program) Calendars() []CalendarUse { return slices.Clone(p.calendars) }
 
 // Terms are the parts of the top-level conjunction as written, one if there is none.
 func (p *Program) Terms() []string {

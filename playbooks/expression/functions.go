@@ -8,7 +8,7 @@ import (
 
 // byName is the table of functions, ordered once. It is never changed.
 var byName = sync.OnceValue(func() []function {
-	table := slices.Concat(textFunctions(), listFunctions(), numberFunctions(), timeFunctions(),
+	table := slices.Concat(textFunctions(), listFunctions(), numberFunctions(), timeFunctions(), businessFunctions(),
 		securityFunctions(), evidenceFunctions(), writingFunctions(), quotingFunctions())
 	slices.SortFunc(table, func(a, b function) int { return strings.Compare(a.name, b.name) })
 	return table

@@ -12,6 +12,7 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/library"
 	"github.com/playbookd/playbookd/playbooks/playtest"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
@@ -31,8 +32,13 @@ func load(t *testing.T) *playbooks.Set {
 	for _, name := range lists.Names() {
 		known[name] = playbooks.ListInfo{}
 	}
+	calendars := shippedCalendars(t)
+	hours := map[string]bool{}
+	for _, name := range calendars.Names() {
+		hours[name] = true
+	}
 	set, more := playbooks.Load(library.FS(), "", playbooks.Options{
-		Catalog: catalog(), Lists: known, Now: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
+		Catalog: catalog(), Lists: known, Calendars: hours, Now: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
 	})
 	if all := append(findings, more...); len(all) > 0 {
 		var text strings.Builder
@@ -40,6 +46,15 @@ func load(t *testing.T) *playbooks.Set {
 			t.Fatal(err)
 		}
 		t.Fatalf("the shipped playbooks have findings:\n%s", text.String())
+	}
+	return set
+}
+
+func shippedCalendars(t *testing.T) *calendar.Set {
+	t.Helper()
+	set, findings := calendar.Load(library.FS(), "calendars")
+	if len(findings) > 0 || len(set.Names()) == 0 {
+		t.Fatalf("calendars %v, findings %v", set.Names(), findings)
 	}
 	return set
 }
@@ -55,7 +70,7 @@ func TestShippedPlaybooksHaveNoFindings(t *testing.T) {
 func TestShippedPlaybooksPassTheirTests(t *testing.T) {
 	t.Parallel()
 	set := load(t)
-	tester := &playtest.Tester{Set: set}
+	tester := &playtest.Tester{Set: set, Calendars: shippedCalendars(t)}
 	for _, p := range set.Playbooks {
 		file, findings := playtest.Read(os.DirFS("."), strings.TrimSuffix(p.File, ".yaml")+".test.yaml")
 		if len(findings) > 0 || file == nil {

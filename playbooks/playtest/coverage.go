@@ -77,8 +77,8 @@ func (c *Coverage) know(steps []playbooks.Step) {
 	}
 }
 
-// add notes what a history has seen. Steps of called playbooks count for the tests of those.
-func (c *Coverage) add(history []engine.Entry, m engine.Match) {
+// decided notes a decision about the condition.
+func (c *Coverage) decided(m engine.Match) {
 	switch m.Verdict {
 	case engine.Matched:
 		c.take("when true")
@@ -86,6 +86,10 @@ func (c *Coverage) add(history []engine.Entry, m engine.Match) {
 		c.take("when false")
 	case engine.Skipped:
 	}
+}
+
+// add notes what a history has seen. Steps of called playbooks count for the tests of those.
+func (c *Coverage) add(history []engine.Entry) {
 	asked := map[string]bool{}
 	for _, e := range history {
 		path := engine.TreePath(e.Path)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 )
 
 // Limits of a test file.
@@ -14,6 +15,7 @@ const (
 	MaxMocks   = 100
 	MaxAnswers = 50
 	MaxExpects = 50
+	MaxUpdates = 50
 	// MaxTurns bounds how long one test may go on: decisions of its run.
 	MaxTurns = 100_000
 	// MaxEventSize is how large an event's file may be, in bytes.
@@ -26,10 +28,11 @@ var Start = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
 
 // File is one file of tests.
 type File struct {
-	Path     string
-	Playbook string
-	Lists    map[string][]any
-	Cases    []Case
+	Path      string
+	Playbook  string
+	Lists     map[string][]any
+	Calendars map[string]*calendar.Calendar
+	Cases     []Case
 }
 
 // Case is one test.
@@ -47,6 +50,7 @@ type Case struct {
 	By        string // who started it
 	Tenant    string
 	At        time.Time
+	Updates   []Update // later versions of the object, of a clock
 	Mocks     []Mock
 	Answers   []Answer
 	Cancel    *Answer // somebody calls the run off
@@ -58,6 +62,13 @@ type Case struct {
 type Earlier struct {
 	Runs    int            // of the playbook
 	Effects map[string]int // by action
+}
+
+// Update makes the next version of the object that a clock is kept for.
+type Update struct {
+	Pos   diag.Position
+	After time.Duration // from the start of the test
+	Patch map[string]any
 }
 
 // Mock is what an action of the test's world answers.
@@ -98,6 +109,7 @@ type Expect struct {
 	Message string            // a part of it
 	Steps   map[string]string // status by id
 	Asked   *[]string         // titles of the questions that are open
+	Stages  *[]string         // of the clock, that have fired
 }
 
 // Effect is an expected effect.

@@ -67,15 +67,29 @@ func (s *stage) judge(e Expect) {
 	if e.Effects != nil {
 		s.judgeEffects(e)
 	}
-	if e.State != "" && e.State != string(s.last.State) {
-		s.fail(e.Pos, "the run is "+e.State, strings.TrimSpace(fmt.Sprintf("it is %s %s", s.last.State, s.last.Message)))
+	if e.State != "" && e.State != string(s.latest().last.State) {
+		s.fail(e.Pos, "the run is "+e.State, strings.TrimSpace(fmt.Sprintf("it is %s %s", s.latest().last.State, s.latest().last.Message)))
 	}
-	if e.Message != "" && !strings.Contains(s.last.Message, e.Message) {
-		s.fail(e.Pos, fmt.Sprintf("a message with %q", e.Message), fmt.Sprintf("%q", s.last.Message))
+	if e.Message != "" && !strings.Contains(s.latest().last.Message, e.Message) {
+		s.fail(e.Pos, fmt.Sprintf("a message with %q", e.Message), fmt.Sprintf("%q", s.latest().last.Message))
 	}
 	s.judgeSteps(e)
 	s.judgeAsked(e)
 	s.judgeOutputs(e)
+	s.judgeStages(e)
+}
+
+func (s *stage) judgeStages(e Expect) {
+	if e.Stages == nil {
+		return
+	}
+	var fired []string
+	if s.clock != nil {
+		fired = s.clock.fired
+	}
+	if !slices.Equal(fired, *e.Stages) {
+		s.fail(e.Pos, fmt.Sprintf("the stages %q", *e.Stages), fmt.Sprintf("%q", fired))
+	}
 }
 
 func verdict(matched bool, reason, detail string) string {
@@ -128,7 +142,7 @@ func (s *stage) judgeSteps(e Expect) {
 		return
 	}
 	status := map[string]string{}
-	for _, step := range engine.Trace(s.playbook, s.history) {
+	for _, step := range engine.Trace(s.playbook, s.latest().history) {
 		if step.ID != "" {
 			status[step.ID] = step.Status
 		}
@@ -145,12 +159,14 @@ func (s *stage) judgeSteps(e Expect) {
 }
 
 func (s *stage) judgeAsked(e Expect) {
-	if e.Asked == nil || s.machine == nil {
+	if e.Asked == nil || len(s.runs) == 0 {
 		return
 	}
 	titles := []string{}
-	for _, q := range s.machine.Questions() {
-		titles = append(titles, q.Asked.Title)
+	for _, r := range s.runs {
+		for _, q := range r.machine.Questions() {
+			titles = append(titles, q.Asked.Title)
+		}
 	}
 	if !slices.Equal(titles, *e.Asked) {
 		s.fail(e.Pos, fmt.Sprintf("open questions %q", *e.Asked), fmt.Sprintf("%q", titles))
@@ -162,8 +178,9 @@ func (s *stage) judgeOutputs(e Expect) {
 		return
 	}
 	var end engine.EndedData
-	if n := len(s.history); n > 0 && s.history[n-1].Kind == engine.Ended {
-		_ = json.Unmarshal(s.history[n-1].Data, &end) // our own record
+	history := s.latest().history
+	if n := len(history); n > 0 && history[n-1].Kind == engine.Ended {
+		_ = json.Unmarshal(history[n-1].Data, &end) // our own record
 	}
 	got, _ := decoded(end.Outputs).(map[string]any)
 	if diff := differs("", e.Outputs, plainTimes(got)); diff != "" {

@@ -14,18 +14,18 @@ import (
 
 // stage is one test being played.
 type stage struct {
-	c        Case
-	playbook *playbooks.Playbook
-	steps    engine.StepIndex
-	lists    map[string]any
-	world    *world
+	c         Case
+	playbook  *playbooks.Playbook
+	steps     engine.StepIndex
+	lists     map[string]any
+	calendars expression.Calendars
+	world     *world
 
-	run     engine.Run
-	match   engine.Match
-	machine *engine.Machine
+	match   engine.Match // the last decision
+	decided []engine.Match
+	runs    []*playing // one, but of a clock one for each stage that starts one
+	clock   *clock     // of an sla trigger; nil: another one brings the event
 	now     time.Time
-	history []engine.Entry
-	last    engine.Decision
 	answers []Answer // that were not given yet
 	cancel  *Answer
 	release *Answer
@@ -35,28 +35,37 @@ type stage struct {
 	problems []Problem
 }
 
+// playing is a run of a test.
+type playing struct {
+	run     engine.Run
+	machine *engine.Machine
+	history []engine.Entry
+	last    engine.Decision
+	over    bool // it ended, or needs a person
+}
+
+// latest is the run that began last: what is expected of a run is expected of it. Before there is one,
+// it is empty.
+func (s *stage) latest() *playing {
+	if len(s.runs) == 0 {
+		return &playing{}
+	}
+	return s.runs[len(s.runs)-1]
+}
+
 // play plays a test to its end.
 func (s *stage) play() {
 	s.now = s.c.At
-	if !s.consider() {
-		s.judgeAll()
-		return
-	}
+	s.begin()
 	for range MaxTurns {
-		d := s.next()
-		s.last = d
-		s.history = append(s.history, d.Record...)
-		for _, a := range d.Invoke {
-			s.settle(a)
-		}
-		if d.State.Final() || d.State == engine.Parked && s.release == nil {
+		if s.over() {
 			s.judgeAll()
 			return
 		}
-		if len(d.Invoke) > 0 || d.More || s.speak() {
+		if s.tick() || s.turn() || s.speak() {
 			continue
 		}
-		if !s.passTime(d.Wake) {
+		if !s.passTime() {
 			s.judgeAll()
 			return
 		}
@@ -65,9 +74,9 @@ func (s *stage) play() {
 }
 
 // next decides, with the numbers that limits ask for.
-func (s *stage) next() engine.Decision {
-	d := s.machine.Next(s.now)
-	for s.count(d.Uses); len(d.Asks) > 0; s.count(d.Uses) {
+func (s *stage) next(r *playing) engine.Decision {
+	d := r.machine.Next(s.now)
+	for s.use(d.Uses); len(d.Asks) > 0; s.use(d.Uses) {
 		ask := d.Asks[0]
 		counts := make([]int, len(ask.Limits))
 		for i, l := range ask.Limits {
@@ -78,12 +87,12 @@ func (s *stage) next() engine.Decision {
 				}
 			}
 		}
-		entries, err := s.machine.Allow(ask.Path, counts, s.now)
+		entries, err := r.machine.Allow(ask.Path, counts, s.now)
 		if err != nil {
 			s.fail(s.c.Pos, "an action that can be counted", err.Error())
 			return d
 		}
-		more := s.machine.Next(s.now)
+		more := r.machine.Next(s.now)
 		more.Record = slices.Concat(d.Record, entries, more.Record)
 		more.Invoke = append(d.Invoke, more.Invoke...)
 		d = more
@@ -91,73 +100,120 @@ func (s *stage) next() engine.Decision {
 	return d
 }
 
-func (s *stage) count(uses []engine.Use) {
+func (s *stage) use(uses []engine.Use) {
 	for _, u := range uses {
 		u.At = s.now
 		s.uses = append(s.uses, u)
 	}
 }
 
-// consider asks whether the event starts a run, and begins it.
-func (s *stage) consider() bool {
-	p := s.playbook
+// over says that nothing can come of the test any more.
+func (s *stage) over() bool {
+	return s.clock == nil && !slices.ContainsFunc(s.runs, func(r *playing) bool { return !r.over })
+}
+
+// begin lets the event happen.
+func (s *stage) begin() {
 	trigger := s.trigger()
 	if trigger == nil {
-		return false
+		return
 	}
 	payload := s.c.Event
 	if payload == nil {
 		payload = json.RawMessage("{}")
 	}
-	ev := engine.Event{ID: "test/" + s.c.Name, Tenant: s.c.Tenant, Source: trigger.Source, Kind: p.Subject, Occurred: s.now, Seen: s.now,
+	if trigger.Kind == playbooks.SLATrigger {
+		s.clock = newClock(s.c, trigger.SLA, payload)
+		s.count()
+		return
+	}
+	ev := engine.Event{ID: "test/" + s.c.Name, Tenant: s.c.Tenant, Source: trigger.Source, Kind: s.playbook.Subject, Occurred: s.now, Seen: s.now,
 		Payload: payload, By: s.c.By}
 	if trigger.Kind == playbooks.ManualTrigger {
 		inputs, err := s.inputs()
 		if err != nil {
 			s.fail(s.c.Pos, "inputs that the playbook takes", err.Error())
-			return false
+			return
 		}
 		ev.Inputs = inputs
 	}
-	subject, err := expression.Decode(payload, p.SubjectType)
+	s.consider(ev, s.c.Updated)
+}
+
+// consider asks whether an event starts a run, and begins it.
+func (s *stage) consider(ev engine.Event, updated bool) {
+	p := s.playbook
+	subject, err := expression.Decode(ev.Payload, p.SubjectType)
 	if err != nil {
-		s.match = engine.Match{Verdict: engine.Skipped, Reason: engine.SkipError, Detail: err.Error()}
-		return false
+		s.decide(engine.Match{Verdict: engine.Skipped, Reason: engine.SkipError, Detail: err.Error()})
+		return
 	}
 	if s.c.Before != nil {
-		ev.Changes = engine.Compare(p, s.earlier(payload), payload, s.c.ChangedBy)
+		ev.Changes = engine.Compare(p, s.earlier(ev.Payload), ev.Payload, s.c.ChangedBy)
 	}
-	s.match = engine.Consider(p, ev, subject, engine.Circumstances{Now: s.now, Updated: s.c.Updated, Lists: s.lists})
+	c := s.circumstances()
+	c.Updated = updated
+	s.decide(engine.Consider(p, ev, subject, c))
 	if s.match.Verdict != engine.Matched {
-		return false
+		return
 	}
-	s.run = engine.Run{
+	r := &playing{run: engine.Run{
 		ID: engine.NewRunID(p.Name, ev.ID), Playbook: p.Name, Digest: p.Digest, Semantics: engine.Semantics, Event: ev.ID,
 		Tenant: ev.Tenant, By: ev.By, Mode: playbooks.Live, State: engine.Ready, Created: s.now,
+	}}
+	if s.holds(r, ev) {
+		return
 	}
-	if s.holds(ev) {
-		return false
-	}
-	if s.machine, err = engine.Begin(p, s.run, ev, s.lists); err != nil {
+	if r.machine, err = engine.Begin(p, r.run, ev, &c); err != nil {
 		s.fail(s.c.Pos, "a run that can begin", err.Error())
-		return false
+		return
 	}
-	return true
+	s.runs = append(s.runs, r)
+}
+
+func (s *stage) decide(m engine.Match) {
+	s.match = m
+	s.decided = append(s.decided, m)
+}
+
+func (s *stage) circumstances() engine.Circumstances {
+	return engine.Circumstances{Now: s.now, Lists: s.lists, Calendars: s.calendars}
+}
+
+// turn lets every run do what it can do now, and says whether there was anything.
+func (s *stage) turn() (did bool) {
+	for _, r := range s.runs {
+		if r.over {
+			continue
+		}
+		d := s.next(r)
+		r.last = d
+		r.history = append(r.history, d.Record...)
+		for _, a := range d.Invoke {
+			s.settle(r, a)
+		}
+		r.over = d.State.Final() || d.State == engine.Parked && s.release == nil
+		did = did || len(d.Invoke) > 0 || d.More || r.over
+	}
+	return did
 }
 
 // holds says whether a limit keeps the run from starting, and nobody releases it.
-func (s *stage) holds(ev engine.Event) bool {
-	planned := engine.PlannedRun{Run: s.run, Limit: engine.LimitOf(s.playbook, s.run, ev.Source)}
+func (s *stage) holds(r *playing, ev engine.Event) bool {
+	planned := engine.PlannedRun{Run: r.run, Limit: engine.LimitOf(s.playbook, r.run, ev.Source)}
 	if planned.Limit.Most == 0 || planned.Limit.Instead != "" || s.c.Earlier.Runs < planned.Limit.Most {
 		return false
 	}
 	run := engine.Hold(planned, true).Run
-	s.last = engine.Decision{State: run.State, Message: run.Message}
+	r.last = engine.Decision{State: run.State, Message: run.Message}
+	s.runs = append(s.runs, r)
 	if s.release == nil {
+		r.over = true
 		return true
 	}
 	s.judgeUntil(s.c.At.Add(s.release.After))
 	s.now, s.release = s.now.Add(s.release.After), nil
+	s.runs = s.runs[:len(s.runs)-1] // it begins now
 	return false
 }
 
@@ -211,13 +267,13 @@ func (s *stage) trigger() *playbooks.Trigger {
 }
 
 // settle lets the test's world answer an attempt.
-func (s *stage) settle(a engine.Attempt) {
-	out, absent, err := s.world.answer(a, s.stepID(a.Path), s.now)
-	e, err := s.machine.Settle(a, out, absent, err, s.now)
+func (s *stage) settle(r *playing, a engine.Attempt) {
+	out, absent, err := s.world.answer(r.run.ID, a, s.stepID(a.Path), s.now)
+	e, err := r.machine.Settle(a, out, absent, err, s.now)
 	if err != nil {
 		s.fail(s.c.Pos, "an attempt that can be settled", err.Error())
 	}
-	s.history = append(s.history, e)
+	r.history = append(r.history, e)
 }
 
 // stepID is the id of the step at a path.
@@ -231,50 +287,61 @@ func (s *stage) stepID(path string) string {
 // speak gives the answers and the cancellation that are due, and says whether there were any.
 func (s *stage) speak() bool {
 	since := s.now.Sub(s.c.At)
-	if c := s.cancel; c != nil && c.After <= since {
+	if len(s.runs) > 0 && s.latest().machine == nil { // held before it began: nobody reaches it
+		return false
+	}
+	if c := s.cancel; c != nil && c.After <= since && len(s.runs) > 0 {
 		s.cancel = nil
-		e, err := s.machine.Cancel(engine.CancelData{By: c.By, Reason: c.Reason}, s.now)
+		r := s.latest()
+		e, err := r.machine.Cancel(engine.CancelData{By: c.By, Reason: c.Reason}, s.now)
 		if err != nil {
 			s.fail(c.Pos, "a run that can be canceled", err.Error())
 			return false
 		}
-		s.history = append(s.history, e)
+		r.history = append(r.history, e)
 		return true
 	}
-	if r := s.release; r != nil && r.After <= since && (r.After > 0 || len(s.machine.Held()) > 0) {
+	if w := s.release; w != nil && w.After <= since && len(s.runs) > 0 && (w.After > 0 || len(s.latest().machine.Held()) > 0) {
 		s.release = nil
-		entries, err := s.machine.Release(engine.ReleasedData{By: r.By, Note: r.Reason}, s.now)
+		r := s.latest()
+		entries, err := r.machine.Release(engine.ReleasedData{By: w.By, Note: w.Reason}, s.now)
 		if err != nil {
-			s.fail(r.Pos, "a run that a limit holds", err.Error())
+			s.fail(w.Pos, "a run that a limit holds", err.Error())
 			return false
 		}
-		s.history = append(s.history, entries...)
+		r.history = append(r.history, entries...)
 		return true
 	}
 	for i, a := range s.answers {
-		q, open := s.question(a)
-		if a.After > since || !open && a.After == 0 {
+		r, q := s.question(a)
+		if a.After > since || r == nil && (a.After == 0 || len(s.runs) == 0) {
 			continue
 		}
 		s.answers = append(s.answers[:i:i], s.answers[i+1:]...)
-		s.answer(a, q)
+		s.answer(a, r, q)
 		return true
 	}
 	return false
 }
 
 // question finds the question that an answer is to.
-func (s *stage) question(a Answer) (engine.Question, bool) {
-	for _, q := range s.machine.Questions() {
-		if a.Step == "" || q.Step == a.Step {
-			return q, true
+func (s *stage) question(a Answer) (*playing, engine.Question) {
+	for _, r := range s.runs {
+		for _, q := range r.machine.Questions() {
+			if a.Step == "" || q.Step == a.Step {
+				return r, q
+			}
 		}
 	}
-	return engine.Question{}, false
+	return nil, engine.Question{}
 }
 
-func (s *stage) answer(a Answer, q engine.Question) {
-	e, err := s.machine.Answer(q.Asked.ID, engine.AnsweredData{
+// answer gives an answer. If nobody asks, the run says what it makes of it.
+func (s *stage) answer(a Answer, r *playing, q engine.Question) {
+	if r == nil {
+		r = s.latest()
+	}
+	e, err := r.machine.Answer(q.Asked.ID, engine.AnsweredData{
 		By: a.By, Roles: a.Roles, Digest: q.Asked.Digest, Approve: a.Approve, Answer: a.Value, Comment: a.Reason}, s.now)
 	switch {
 	case err != nil && !a.Refused:
@@ -283,18 +350,31 @@ func (s *stage) answer(a Answer, q engine.Question) {
 		s.fail(a.Pos, "an answer that is refused", "it counted")
 	}
 	if err == nil {
-		s.history = append(s.history, e)
+		r.history = append(r.history, e)
 	}
 }
 
-// passTime goes on to the next moment at which something happens: the run wakes, somebody speaks,
-// or something is expected. It reports false if there is none.
-func (s *stage) passTime(wake time.Time) bool {
-	next := wake
-	sooner := func(after time.Duration) {
-		if at := s.c.At.Add(after); at.After(s.now) && (next.IsZero() || at.Before(next)) {
-			next = at
+// passTime goes on to the next moment at which something happens: a run wakes, a clock is due, somebody
+// speaks, or something is expected. It reports false if there is none.
+func (s *stage) passTime() bool {
+	var next time.Time
+	at := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
 		}
+	}
+	sooner := func(after time.Duration) {
+		if t := s.c.At.Add(after); t.After(s.now) {
+			at(t)
+		}
+	}
+	for _, r := range s.runs {
+		if !r.over {
+			at(r.last.Wake)
+		}
+	}
+	if s.clock != nil {
+		at(s.clock.next(s.c.At))
 	}
 	for _, a := range s.answers {
 		sooner(a.After)

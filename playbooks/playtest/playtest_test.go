@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func read(t testing.TB, name string) *playtest.File {
 
 func TestATestThatHoldsPasses(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"close.test.yaml", "approve.test.yaml", "isolate.test.yaml", "contain.test.yaml", "tell.test.yaml"} {
+	for _, name := range []string{"close.test.yaml", "approve.test.yaml", "isolate.test.yaml", "contain.test.yaml", "tell.test.yaml", "triage.test.yaml"} {
 		results := tester(t).Run(read(t, name))
 		var text bytes.Buffer
 		playtest.Text(&text, results)
@@ -158,4 +159,47 @@ func TestMistakesInATestFileAreFindingsWithAPlace(t *testing.T) {
 			t.Errorf("%.80s\nfindings %s\nwant %s", text, got, want)
 		}
 	}
+}
+
+func TestExpectationsOfAClockThatDoNotHoldAreSaid(t *testing.T) {
+	t.Parallel()
+	f := read(t, "triage.test.yaml")
+	f.Cases = f.Cases[:1]
+	f.Cases[0].Expects = f.Cases[0].Expects[:1]
+	f.Cases[0].Expects[0].Stages = &[]string{"breached"}
+	results := tester(t).Run(f)
+	if results[0].Passed() || results[0].Problems[0].Want != `the stages ["breached"]` || results[0].Problems[0].Got != `[]` {
+		t.Errorf("%+v", results)
+	}
+	f = read(t, "triage.test.yaml")
+	f.Calendars = nil
+	if results = tester(t).Run(f); results[0].Passed() || !strings.Contains(results[0].Problems[0].Got, "there is no calendar office") {
+		t.Errorf("without its calendar: %+v", results)
+	}
+}
+
+func TestUpdatesOfAClockAreWrittenInOrderAndWithinLimits(t *testing.T) {
+	t.Parallel()
+	head := "playbook: triage\ntests:\n  - name: a\n    event: {alert: {id: a}}\n    expect: {stages: []}\n    updates:\n"
+	for name, c := range map[string]struct{ updates, code string }{
+		"in order":          {"      - {after: 1m, patch: {a: 1}}\n      - {after: 2m, patch: {a: 2}}\n", ""},
+		"out of order":      {"      - {after: 2m, patch: {a: 1}}\n      - {after: 1m, patch: {a: 2}}\n", playtest.CodeForm},
+		"without a time":    {"      - {patch: {a: 1}}\n", playtest.CodeForm},
+		"without a change":  {"      - {after: 1m}\n", playtest.CodeForm},
+		"as many as may be": {many(playtest.MaxUpdates), ""},
+		"one more":          {many(playtest.MaxUpdates + 1), playtest.CodeLimit},
+	} {
+		_, findings := playtest.Read(fstest.MapFS{"a.test.yaml": {Data: []byte(head + c.updates)}}, "a.test.yaml")
+		if c.code == "" && len(findings) > 0 || c.code != "" && (len(findings) == 0 || findings[0].Code != c.code) {
+			t.Errorf("%s: %v, want %q", name, findings, c.code)
+		}
+	}
+}
+
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "      - {after: %dm, patch: {a: 1}}\n", i+1)
+	}
+	return b.String()
 }

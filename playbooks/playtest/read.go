@@ -13,6 +13,7 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 )
 
 // The codes of findings about test files.
@@ -30,7 +31,7 @@ func Codes() []diag.Code {
 		{Code: CodeEvent, Severity: diag.Error, Title: "The test's event cannot be used",
 			Help: "An event stands in the test itself or in a JSON file, named relative to the test's own directory. An export of Graph (an object with value) is taken with its first element. patch changes single fields: \"evidence[0].ipAddress\": 203.0.113.7."},
 		{Code: CodeLimit, Severity: diag.Error, Title: "A test file beyond a limit",
-			Help: "A file holds at most 500 tests, a test 100 mocks, 50 answers and 50 expectations, an event 1 MiB."},
+			Help: "A file holds at most 500 tests, a test 100 mocks, 50 answers, 50 updates and 50 expectations, an event 1 MiB."},
 	}
 }
 
@@ -44,7 +45,7 @@ func Read(fsys fs.FS, name string) (*File, diag.Findings) {
 	if doc.Root == nil {
 		return nil, findings
 	}
-	r := &reader{fsys: fsys, dir: path.Dir(name), findings: findings, file: &File{Path: name, Lists: map[string][]any{}}}
+	r := &reader{fsys: fsys, dir: path.Dir(name), findings: findings, file: &File{Path: name, Lists: map[string][]any{}, Calendars: map[string]*calendar.Calendar{}}}
 	r.read(doc.Root)
 	r.findings.Sort()
 	if r.findings.HasErrors() {
@@ -174,6 +175,7 @@ func (r *reader) read(root *document.Node) {
 				r.file.Lists[p.Key.Text] = values
 			}
 		},
+		"calendars": r.calendars,
 		"tests": func(n *document.Node) {
 			r.list(n, "tests", MaxCases, func(item *document.Node) { tests++; r.test(item) })
 		},
@@ -185,6 +187,36 @@ func (r *reader) read(root *document.Node) {
 	case tests == 0:
 		r.fail(root, CodeForm, "add tests:", "the file has no tests")
 	}
+}
+
+// calendars reads calendars that stand in the test. They name no files.
+func (r *reader) calendars(n *document.Node) {
+	if n.Kind != document.Map {
+		r.fail(n, CodeForm, "write name: {timezone: UTC, hours: {mon-fri: 08:00-18:00}}", "calendars is a map of calendars, not %s", n)
+		return
+	}
+	for _, p := range n.Pairs {
+		c, findings := calendar.Read(p.Key.Text, p.Value)
+		r.findings = append(r.findings, findings...)
+		if c != nil {
+			r.file.Calendars[p.Key.Text] = c
+		}
+	}
+}
+
+func (r *reader) update(n *document.Node, c *Case) {
+	u := Update{Pos: n.Pos}
+	ok := r.fields(n, "an update", map[string]func(*document.Node){
+		"after": r.duration(&u.After),
+		"patch": func(n *document.Node) { u.Patch, _ = n.Any().(map[string]any) },
+	})
+	if ok && (u.After <= 0 || len(u.Patch) == 0) {
+		r.fail(n, CodeForm, "write {after: 10m, patch: {status: resolved}}", "an update says when the object changes, and what")
+	}
+	if last := len(c.Updates); last > 0 && u.After <= c.Updates[last-1].After {
+		r.fail(n, CodeForm, "write updates in the order in which they happen", "this update does not come after the one above")
+	}
+	c.Updates = append(c.Updates, u)
 }
 
 func (r *reader) test(n *document.Node) {
@@ -201,6 +233,7 @@ func (r *reader) test(n *document.Node) {
 			}
 		},
 		"earlier": func(n *document.Node) { r.earlier(n, &c) },
+		"updates": func(n *document.Node) { r.list(n, "updates", MaxUpdates, func(n *document.Node) { r.update(n, &c) }) },
 		"inputs":  r.json(&c.Inputs),
 		"by":      r.text(&c.By),
 		"tenant":  r.text(&c.Tenant),
@@ -333,13 +366,14 @@ func (r *reader) expect(n *document.Node, c *Case) {
 	e := Expect{Pos: n.Pos}
 	var matched bool
 	var after time.Duration
-	var asked []string
+	var asked, stages []string
 	r.fields(n, "expect", map[string]func(*document.Node){
 		"matched": func(n *document.Node) { r.flag(&matched)(n); e.Matched = &matched },
 		"because": r.text(&e.Because), "skipped": r.text(&e.Skipped), "state": r.text(&e.State), "message": r.text(&e.Message),
 		"after":   func(n *document.Node) { r.duration(&after)(n); e.After = &after },
 		"effects": func(n *document.Node) { r.effects(n, &e) },
 		"asked":   func(n *document.Node) { r.words(&asked)(n); e.Asked = &asked },
+		"stages":  func(n *document.Node) { r.words(&stages)(n); e.Stages = &stages },
 		"outputs": func(n *document.Node) { e.Outputs, _ = n.Any().(map[string]any) },
 		"steps": func(n *document.Node) {
 			e.Steps = map[string]string{}

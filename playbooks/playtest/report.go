@@ -10,6 +10,8 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
+	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
 // Result is how one test went.
@@ -29,8 +31,10 @@ func (r Result) Passed() bool { return len(r.Problems) == 0 }
 type Tester struct {
 	Set *playbooks.Set
 	// Lists gives the content of watchlists that a test does not give itself.
-	Lists    func(name string) ([]any, bool)
-	coverage map[string]*Coverage
+	Lists func(name string) ([]any, bool)
+	// Calendars are those that a test does not give itself.
+	Calendars *calendar.Set
+	coverage  map[string]*Coverage
 }
 
 // Run runs the tests of a file.
@@ -43,11 +47,16 @@ func (t *Tester) Run(f *File) []Result {
 	cover, steps := t.cover(p), engine.Steps(p)
 	var results []Result
 	for _, c := range f.Cases {
-		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
+		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), calendars: t.calendars(f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
 		s.checks = slices.Clone(c.Expects)
 		slices.SortStableFunc(s.checks, inTime)
 		s.play()
-		cover.add(s.history, s.match)
+		for _, m := range s.decided {
+			cover.decided(m)
+		}
+		for _, r := range s.runs {
+			cover.add(r.history)
+		}
 		results = append(results, Result{File: f.Path, Playbook: p.Name, Name: c.Name, Problems: s.problems, Did: s.world.did, State: s.state()})
 	}
 	return results
@@ -57,7 +66,7 @@ func (s *stage) state() string {
 	if s.match.Verdict != engine.Matched {
 		return string(s.match.Verdict)
 	}
-	return string(s.last.State)
+	return string(s.latest().last.State)
 }
 
 // inTime orders expectations by when they are looked at; those at the end come last.
@@ -91,6 +100,16 @@ func (t *Tester) lists(p *playbooks.Playbook, f *File) map[string]any {
 const maxShown = 4000
 
 func oneLine(s string) string { return diag.Plain(s, maxShown) }
+func (t *Tester) calendars(f *File) expression.Calendars {
+	all := expression.Calendars{}
+	for _, name := range t.Calendars.Names() {
+		all[name] = t.Calendars.Get(name)
+	}
+	for name, c := range f.Calendars {
+		all[name] = c
+	}
+	return all
+}
 
 // Text writes what people read: every test that failed with what was wanted and what came.
 func Text(w io.Writer, results []Result) {

@@ -18,6 +18,7 @@ type Did struct {
 	Path   string          `json:"path"`
 	Input  json.RawMessage `json:"input"`
 	At     time.Duration   `json:"after"` // since the start of the test
+	run    engine.RunID
 }
 
 // world is what the actions of a test meet. An effect without a mock succeeds as its preview says;
@@ -36,7 +37,7 @@ func newWorld(c Case) *world {
 }
 
 // answer decides how an attempt ends.
-func (w *world) answer(a engine.Attempt, step string, now time.Time) (out json.RawMessage, absent bool, err error) {
+func (w *world) answer(run engine.RunID, a engine.Attempt, step string, now time.Time) (out json.RawMessage, absent bool, err error) {
 	name := a.Action.Spec().Name
 	if a.Probe {
 		out, happened := w.took[a.Key]
@@ -52,19 +53,19 @@ func (w *world) answer(a engine.Attempt, step string, now time.Time) (out json.R
 		w.unread = append(w.unread, fmt.Sprintf("%s at %s", name, a.Path))
 		return nil, false, actions.Failf("unmocked", "the test does not say what %s finds", name)
 	case i < 0:
-		w.happen(a, name, step, preview, now)
+		w.happen(run, a, name, step, preview, now)
 		return preview, false, nil
 	}
 	m := w.mocks[i]
 	w.used[i]++
 	if m.Fault != nil {
 		if m.Took {
-			w.happen(a, name, step, preview, now)
+			w.happen(run, a, name, step, preview, now)
 		}
 		fault := *m.Fault
 		return nil, false, &fault
 	}
-	w.happen(a, name, step, m.Output, now)
+	w.happen(run, a, name, step, m.Output, now)
 	return m.Output, false, nil
 }
 
@@ -81,16 +82,16 @@ func (w *world) find(action, step string, a engine.Attempt) int {
 }
 
 // happen notes an effect. The parts of one step are one effect for the reader of a test.
-func (w *world) happen(a engine.Attempt, action, step string, out json.RawMessage, now time.Time) {
+func (w *world) happen(run engine.RunID, a engine.Attempt, action, step string, out json.RawMessage, now time.Time) {
 	w.took[a.Key] = out
 	if a.Effect == actions.Reads {
 		return
 	}
 	path, _, _ := strings.Cut(a.Path, ":")
-	if slices.ContainsFunc(w.did, func(d Did) bool { return d.Path == path }) {
+	if slices.ContainsFunc(w.did, func(d Did) bool { return d.Path == path && d.run == run }) {
 		return
 	}
-	w.did = append(w.did, Did{Action: action, Step: step, Path: path, Input: a.Input, At: now.Sub(w.began)})
+	w.did = append(w.did, Did{Action: action, Step: step, Path: path, Input: a.Input, At: now.Sub(w.began), run: run})
 }
 
 func decoded(raw json.RawMessage) any {

@@ -8,7 +8,6 @@ package watchlist
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -18,10 +17,13 @@ import (
 
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/named"
 )
 
 // Limits of watchlists.
 const (
+	// MaxLists is how many lists there may be.
+	MaxLists = 1000
 	// MaxEntries is how many entries a list may have.
 	MaxEntries = 10_000
 	// MaxEntry is how long one entry may be, in bytes.
@@ -41,7 +43,7 @@ func Codes() []diag.Code {
 	return []diag.Code{
 		{Code: CodeName, Severity: diag.Error, Title: "watchlist name", Help: "A watchlist is used as lists.NAME, so its file must be called NAME.yaml or NAME.txt with a NAME of lower-case letters, digits and underscores."},
 		{Code: CodeForm, Severity: diag.Error, Title: "watchlist form", Help: "A watchlist file holds one list of texts or numbers, and nothing else."},
-		{Code: CodeLimit, Severity: diag.Error, Title: "watchlist too large", Help: "A watchlist may have 10,000 entries of 1,024 bytes."},
+		{Code: CodeLimit, Severity: diag.Error, Title: "watchlist too large", Help: "There may be 1,000 watchlists, each with 10,000 entries of 1,024 bytes."},
 		{Code: CodeTwice, Severity: diag.Error, Title: "watchlist given twice", Help: "NAME.yaml and NAME.txt both define lists.NAME. Keep one."},
 	}
 }
@@ -75,50 +77,23 @@ func (s *Set) Get(name string) (values []any, content []byte, ok bool) {
 	return l.values, l.content, ok
 }
 
-var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+var files = named.Kind{
+	What: "a watchlist", Form: regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`),
+	FormMend:   "lower-case letters, digits and underscores, beginning with a letter",
+	Extensions: []string{".yaml", ".yml", ".txt"}, MaxFiles: MaxLists, MaxSize: MaxEntries * MaxEntry,
+	Codes: named.Codes{Name: CodeName, Unreadable: CodeForm, Limit: CodeLimit, Twice: CodeTwice},
+}
 
 // Load reads every list in a directory. A directory that does not exist holds no lists.
 func Load(fsys fs.FS, dir string) (*Set, diag.Findings) {
 	set := &Set{lists: map[string]list{}}
-	var findings diag.Findings
-	entries, err := fs.ReadDir(fsys, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return set, nil
-	}
-	if err != nil {
-		return set, diag.Findings{about(dir, CodeForm, err.Error(), "make the directory readable")}
-	}
-	for _, e := range entries {
-		ext := path.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" && ext != ".txt" {
-			continue
-		}
-		findings = append(findings, set.add(fsys, path.Join(dir, e.Name()))...)
-	}
-	return set, findings
+	return set, named.Read(fsys, dir, files, set.add)
 }
 
-func about(file, code, message, mend string) diag.Finding {
-	return diag.Finding{Code: code, Severity: diag.Error, Pos: diag.Position{File: file}, Message: message, Mend: mend}
-}
-
-func (s *Set) add(fsys fs.FS, file string) diag.Findings {
-	ext := path.Ext(file)
-	name := strings.TrimSuffix(path.Base(file), ext)
-	if !nameForm.MatchString(name) {
-		return diag.Findings{about(file, CodeName, fmt.Sprintf("%q can't be the name of a watchlist", name),
-			"name the file with lower-case letters, digits and underscores, beginning with a letter")}
-	}
-	if _, twice := s.lists[name]; twice {
-		return diag.Findings{about(file, CodeTwice, "lists."+name+" is defined by two files", "keep one of them")}
-	}
-	src, err := fs.ReadFile(fsys, file)
-	if err != nil {
-		return diag.Findings{about(file, CodeForm, err.Error(), "make the file readable")}
-	}
-	read := fromText
-	if ext != ".txt" {
-		read = fromYAML
+func (s *Set) add(name, file string, src []byte) diag.Findings {
+	read := fromYAML
+	if path.Ext(file) == ".txt" {
+		read = fromText
 	}
 	values, findings := read(file, src)
 	if findings.HasErrors() {
@@ -126,7 +101,7 @@ func (s *Set) add(fsys fs.FS, file string) diag.Findings {
 	}
 	content, err := json.Marshal(values)
 	if err != nil {
-		return diag.Findings{about(file, CodeForm, err.Error(), "keep to texts and numbers")}
+		return diag.Findings{named.Finding(file, CodeForm, err.Error(), "keep to texts and numbers")}
 	}
 	s.lists[name] = list{values: values, content: content}
 	return findings
@@ -163,9 +138,6 @@ func fromYAML(file string, src []byte) ([]any, diag.Findings) {
 }
 
 func fromText(file string, src []byte) ([]any, diag.Findings) {
-	if len(src) > MaxEntries*MaxEntry {
-		return nil, diag.Findings{about(file, CodeLimit, "the file is too large", fmt.Sprintf("at most %d entries are allowed", MaxEntries))}
-	}
 	values := []any{}
 	for line := range strings.Lines(strings.ToValidUTF8(string(src), "\uFFFD")) {
 		entry := strings.TrimSpace(line)
@@ -173,7 +145,7 @@ func fromText(file string, src []byte) ([]any, diag.Findings) {
 			continue
 		}
 		if len(entry) > MaxEntry || len(values) == MaxEntries {
-			return nil, diag.Findings{about(file, CodeLimit, fmt.Sprintf("more than %d entries, or one of more than %d bytes", MaxEntries, MaxEntry), "split the list or shorten the entry")}
+			return nil, diag.Findings{named.Finding(file, CodeLimit, fmt.Sprintf("more than %d entries, or one of more than %d bytes", MaxEntries, MaxEntry), "split the list or shorten the entry")}
 		}
 		values = append(values, entry)
 	}

@@ -89,3 +89,19 @@ func TestNoDirectoryMeansNoLists(t *testing.T) {
 		t.Errorf("got lists %v, findings %v; want none", set.Names(), findings)
 	}
 }
+
+func TestThereAreNoMoreListsThanAllowed(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{}
+	for i := range watchlist.MaxLists {
+		files[fmt.Sprintf("l%04d.txt", i)] = "x\n"
+	}
+	if set, codes := load(files); len(set.Names()) != watchlist.MaxLists || codes != nil {
+		t.Errorf("%d lists, findings %v", len(set.Names()), codes)
+	}
+	files["more.txt"] = "x\n"
+	set, codes := load(files)
+	if diff := cmp.Diff([]string{watchlist.CodeLimit}, codes); diff != "" || len(set.Names()) != watchlist.MaxLists {
+		t.Errorf("%d lists (-want +got):\n%s", len(set.Names()), diff)
+	}
+}
