@@ -22,7 +22,7 @@ type describer interface{ describe() *Schema }
 //	retired  values that were allowed once: kept for the message that says what to write instead
 //	default  what is used when the field is left out
 //	example  one value, for the reference
-//	format   what kind of text it is: "secret" comes by itself, "date-time", "uri"
+//	format   what kind of text it is: "secret" comes by itself, "date-time"; of another language, "uri", "odata", "kql", "html"
 //	min max  of a number's value, of a text's length, of how many items there are
 //
 // A struct with the blank field `_ struct{} "play:\"open\""` may hold fields beyond its own.

@@ -40,6 +40,19 @@ const formatSecret = "secret"
 // playbook may write ${{ secrets.NAME }}.
 func IsSecret(s *Schema) bool { return s != nil && s.Format == formatSecret }
 
+// The formats of fields that hold text of another language, in which text from outside must be quoted.
+func languages() map[string]string {
+	return map[string]string{"kql": "kql", "odata": "odata", "uri": "url", "html": "html"}
+}
+
+// Language names the function that quotes what is put into a field, "" if the field is plain text.
+func Language(s *Schema) string {
+	if s == nil {
+		return ""
+	}
+	return languages()[s.Format]
+}
+
 // templatePattern recognises a string that holds an expression.
 const templatePattern = `\$\{\{`
 

@@ -23,8 +23,10 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
 	"github.com/playbookd/playbookd/playbooks"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/playbooks/playtest"
+	"github.com/playbookd/playbookd/playbooks/rota"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/server"
 )
@@ -255,7 +257,7 @@ func metricsPage() []byte {
 func findingsPage() []byte {
 	var b bytes.Buffer
 	b.WriteString("# Findings\n\nWhat `playbookd check` and the configuration's reader can find. `playbookd explain CODE` prints the same.\n")
-	for _, c := range slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), config.Codes()) {
+	for _, c := range slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), calendar.Codes(), rota.Codes(), config.Codes()) {
 		fmt.Fprintf(&b, "\n## %s: %s\n\n%s. %s\n", c.Code, c.Title, strings.ToUpper(string(c.Severity[:1]))+string(c.Severity[1:]), c.Help)
 	}
 	return b.Bytes()

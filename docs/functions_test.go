@@ -87,9 +87,10 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 func functionsPage() []byte {
 	var b bytes.Buffer
-	b.WriteString("# Functions\n\nWhat expressions can call. All of them are deterministic; a function that is not here does not exist.\n\n| function | what it gives |\n|---|---|\n")
+	b.WriteString("# Functions\n\nWhat expressions can call. The same arguments give the same value, on every day; a function that is not here does not exist.\n\n| function | what it gives | example | |\n|---|---|---|---|\n")
 	for _, f := range expression.Functions() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", cell(f.Signature), cell(f.Summary))
+		e := examples()[f.Name]
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | `%s` |\n", cell(f.Signature), cell(f.Summary), cell(e.source), cell(e.gives))
 	}
 	b.WriteString(`
 ## For each item of a list
@@ -135,5 +136,6 @@ that kind counts. What was there before is left out; the order is that of the ev
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", name, what)
 	}
+	questionsPage(&b)
 	return b.Bytes()
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/playbooks/playtest"
+	"github.com/playbookd/playbookd/playbooks/rota"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/server"
 	"github.com/playbookd/playbookd/store"
@@ -176,6 +177,33 @@ func ofPlaybooks() []limits {
 			{"exceptions of a calendar", calendar.MaxExceptions},
 			{"size of an iCalendar file", size(calendar.MaxFile)},
 			{"how far business time is looked for", calendar.MaxAhead},
+			{"columns of a watchlist in CSV", watchlist.MaxColumns},
+			{"rotas", rota.MaxRotas},
+			{"shifts of a rota", rota.MaxShifts},
+			{"members of a shift", rota.MaxMembers},
+			{"overrides of a rota", rota.MaxOverrides},
+			{"days of a turn", rota.MaxEvery},
+			{"margin before the end of a turn", rota.MaxMargin},
+			{"size of a member's name", size(rota.MaxWho)},
+		}},
+		{"What playbooks ask and remember", []limit{
+			{"different questions of one evaluation", engine.MaxReadings},
+			{"shortest window of seen() and history()", playbooks.MinWindow},
+			{"longest window of seen() and history()", playbooks.MaxWindow},
+			{"size of a key; of a longer one its hash is used", size(engine.MaxKey)},
+			{"what history() counts to", playbooks.MaxHistory},
+			{"values of one field of history()", playbooks.MaxHistoryValues},
+			{"objects that history() with several fields looks at, the newest first, for each value of the rarest field", engine.MaxHistoryScan},
+			{"values of one event that are indexed", engine.MaxTraits},
+			{"stored events that are indexed when a playbook begins to ask", engine.MaxBackfill},
+			{"people of leastLoaded()", playbooks.MaxPeople},
+			{"keys of the state of a playbook, for each tenant", engine.MaxStateKeys},
+			{"size of a value of the state", size(engine.MaxStateValue)},
+			{"values of the state that one step sets", playbooks.MaxStateWrites},
+			{"shortest time for which a value is kept", playbooks.MinStateFor},
+			{"longest time for which a value is kept", playbooks.MaxStateFor},
+			{"the same, if the step does not say", playbooks.DefaultStateFor},
+			{"pause before a question is asked again that the journal could not answer", engine.ReadPause},
 		}},
 		{"An expression", []limit{
 			{"size", size(expression.MaxSource)},

@@ -119,6 +119,7 @@ func (a *act) next(t *turn, f *frame) bool {
 			return true
 		}
 		if a.asks(t, f) {
+			t.forget()
 			return false
 		}
 		a.input, a.parts, fresh = input, parts, input

@@ -66,7 +66,7 @@ func (c *calling) begin(t *turn, f *frame) calledData {
 	if err != nil {
 		return calledData{Digest: d.Digest, Fault: actions.Failf(actions.CodeInput, "%v", err)}
 	}
-	vars, fault := evalVars(c.body.Playbook, c.scope(f, inputs, map[string]any{}), t.m.run.Created)
+	vars, fault := evalVars(c.body.Playbook, c.scope(t.m, f, inputs, map[string]any{}), t.m.run.Created)
 	if fault == nil {
 		d.Inputs, err = encodeValue(inputs)
 		if err == nil && len(vars) > 0 {
@@ -103,7 +103,7 @@ func (c *calling) end(m *Machine) returnedData {
 
 // scope is what the called playbook's expressions see: nothing of the caller but the event, if
 // both work on the same kind.
-func (c *calling) scope(f *frame, inputs, vars map[string]any) scope {
+func (c *calling) scope(m *Machine, f *frame, inputs, vars map[string]any) scope {
 	p := c.body.Playbook
 	steps := map[string]any{}
 	for _, list := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
@@ -116,20 +116,23 @@ func (c *calling) scope(f *frame, inputs, vars map[string]any) scope {
 	if c.body.Pass {
 		s[p.Subject] = f.scope[p.Subject]
 	}
+	if m.reads != nil {
+		m.reads.into(s, p) // with a memory of its own, as it has names of its own
+	}
 	return s
 }
 
-func (c *calling) fold(_ *Machine, f *frame, e Entry, _ string) error {
+func (c *calling) fold(m *Machine, f *frame, e Entry, _ string) error {
 	switch {
 	case e.Kind == Called && c.play == nil:
-		return c.foldCalled(f, e)
+		return c.foldCalled(m, f, e)
 	case e.Kind == Returned && c.play != nil && c.play.stage == isOver:
 		return c.foldReturned(f, e)
 	}
 	return f.strange(e)
 }
 
-func (c *calling) foldCalled(f *frame, e Entry) error {
+func (c *calling) foldCalled(m *Machine, f *frame, e Entry) error {
 	d, err := decodeData[calledData](e)
 	if err != nil {
 		return err
@@ -149,7 +152,7 @@ func (c *calling) foldCalled(f *frame, e Entry) error {
 	if err != nil {
 		return err
 	}
-	c.play = newPlay(c.body.Playbook, c.scope(f, inputs, vars), f.path+"/call/")
+	c.play = newPlay(c.body.Playbook, c.scope(m, f, inputs, vars), f.path+"/call/")
 	c.play.caller = f.seq.play
 	return nil
 }

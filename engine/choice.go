@@ -182,7 +182,11 @@ func (f *frame) assign(t *turn) assignData {
 		if err != nil {
 			return assignData{Fault: expressionFault("set", err)}
 		}
-		return assignData{Values: raw}
+		kept, fault := f.kept(t, body.State)
+		if fault != nil {
+			return assignData{Fault: fault}
+		}
+		return assignData{Values: raw, State: kept}
 	}
 	return assignData{Fault: actions.Failf(actions.CodeInternal, "step %s has a body of unknown kind", f.path)}
 }

@@ -184,7 +184,7 @@ func (e *Engine) nextDue(ctx context.Context, tenant string, p *playbooks.Playbo
 
 // strike fires the stage of a clock that is due, by the latest version of its object.
 func (e *Engine) strike(ctx context.Context, p *playbooks.Playbook, c Clock, asOf time.Time) error {
-	pl := newPlanner(e, e.index.Load(), e.o.Now().UTC())
+	pl := newPlanner(ctx, e, e.index.Load(), e.o.Now().UTC())
 	defer pl.release()
 	versions, err := e.o.Journal.Versions(ctx, VersionQuery{Tenant: c.Tenant, Source: versionsOf(p), Object: c.Object, Limit: 1})
 	if err != nil {
@@ -235,7 +235,7 @@ func (e *Engine) keepClocks(ctx context.Context, x *index, tenants []string) err
 	if stored != "" && json.Unmarshal([]byte(stored), &before) != nil {
 		clear(before) // then all of them are new, and nothing fires for what is past
 	}
-	pl := newPlanner(e, e.index.Load(), e.o.Now().UTC())
+	pl := newPlanner(ctx, e, e.index.Load(), e.o.Now().UTC())
 	for _, p := range x.clockBooks() {
 		for _, tenant := range tenants {
 			if !keepsClocks(p, tenant, pl.now) {
@@ -295,7 +295,7 @@ func (e *Engine) recount(ctx context.Context, tenant string, p *playbooks.Playbo
 }
 
 func (e *Engine) recountSome(ctx context.Context, p *playbooks.Playbook, versions []Event, since time.Time) error {
-	pl := newPlanner(e, e.index.Load(), e.o.Now().UTC())
+	pl := newPlanner(ctx, e, e.index.Load(), e.o.Now().UTC())
 	var a Admission
 	for _, ev := range versions {
 		held, err := pl.clocksOf(ctx, ev.Tenant, ev.Object)

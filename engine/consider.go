@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,11 +21,33 @@ type Circumstances struct {
 	Lists map[string]any
 	// Calendars are those that the playbook names.
 	Calendars expression.Calendars
+	// World answers what the condition asks besides; nil if nobody does.
+	World World
 }
 
-// Consider decides whether an event starts a run of a playbook, and why not if not. It is pure.
+// Consider decides whether an event starts a run of a playbook, and why not if not. It is pure, but for
+// what it asks the world: with the readings of the decision for a world it decides the same again. Its error
+// is that the world could not answer: then nothing is decided.
 // subject is the event's payload, decoded with the playbook's SubjectType.
-func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Match {
+func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) (Match, error) {
+	if len(p.Asks) == 0 {
+		return consider(p, ev, subject, c, nil), nil
+	}
+	reads := &reads{world: c.World, asker: askerOf(ev, c.Now)}
+	m := consider(p, ev, subject, c, reads)
+	if reads.err != nil {
+		return Match{}, fmt.Errorf("playbook %s: %w", p.Name, reads.err)
+	}
+	m.Readings = reads.take()
+	return m, nil
+}
+
+// askerOf asks while an event is considered.
+func askerOf(ev Event, now time.Time) Asker {
+	return Asker{Tenant: ev.Tenant, Event: ev.ID, Object: ev.Object, Now: now, At: now}
+}
+
+func consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances, reads *reads) Match {
 	m := Match{Playbook: p.Name, Digest: p.Digest, Verdict: Skipped}
 	trigger := listening(p, ev.Source)
 	switch {
@@ -42,6 +65,9 @@ func Consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances) Mat
 		return m
 	}
 	scope := eventScope(p, ev, subject, c, roomOfEvent)
+	if reads != nil {
+		reads.into(scope, p)
+	}
 	if !admits(p, trigger, ev, &m, scope, c) {
 		return m
 	}

@@ -62,7 +62,10 @@ func TestEveryDecisionHasItsReason(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := engine.Consider(p, ev, subject, now)
+			got, err := engine.Consider(p, ev, subject, now)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if c.reason == engine.SkipError && got.Detail == "" || c.reason == engine.SkipFilter && got.Detail == "" ||
 				c.reason == engine.SkipExpired && !strings.Contains(got.Detail, "2026-11-22") {
 				t.Errorf("the detail %q does not say why", got.Detail)

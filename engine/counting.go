@@ -39,6 +39,7 @@ func (d *driver) answer(ctx context.Context, dec Decision) (Decision, error) {
 		next := d.machine.Next(now)
 		next.Record = slices.Concat(dec.Record, entries, next.Record)
 		next.Invoke, next.Uses = append(dec.Invoke, next.Invoke...), append(dec.Uses, next.Uses...)
+		next.Left = Left{Sightings: append(dec.Left.Sightings, next.Left.Sightings...), Puts: append(dec.Left.Puts, next.Left.Puts...)}
 		dec = next
 	}
 	return dec, nil

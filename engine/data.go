@@ -28,8 +28,16 @@ type (
 	}
 	assignData struct {
 		Values  json.RawMessage `json:"values,omitempty"`
+		State   []KeptData      `json:"state,omitempty"`   // what a set keeps
 		Message string          `json:"message,omitempty"` // of a stop or fail
 		Fault   *actions.Fault  `json:"fault,omitempty"`
+	}
+	// KeptData is a key of the state with its new value; null forgets it.
+	KeptData struct {
+		Playbook string          `json:"playbook"`
+		Key      string          `json:"key"`
+		Value    json.RawMessage `json:"value"`
+		Expires  time.Time       `json:"expires"`
 	}
 	// IntentData is what an [Intent] entry holds. Input and Parts stand in the first intent of a
 	// step only.
@@ -159,6 +167,9 @@ func markTimes(v any) any {
 	}
 	return v
 }
+
+// KeptValue reads a value of the state as it is stored.
+func KeptValue(raw json.RawMessage) (any, error) { return decodeValue(raw) }
 
 func decodeValue(raw json.RawMessage) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))

@@ -36,7 +36,9 @@ func (e *Engine) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 }
 
 // overtaken says that what was planned does not follow any more on what the journal holds.
-func overtaken(err error) bool { return errors.Is(err, ErrNotNew) || errors.Is(err, ErrClockMoved) }
+func overtaken(err error) bool {
+	return errors.Is(err, ErrNotNew) || errors.Is(err, ErrClockMoved) || errors.Is(err, ErrMoved)
+}
 
 // known says which events of a batch are duplicates: they don't move clocks.
 func (e *Engine) known(ctx context.Context, b Batch) (map[string]bool, error) {
@@ -52,7 +54,7 @@ func (e *Engine) known(ctx context.Context, b Batch) (map[string]bool, error) {
 }
 
 // MaxLooks is how often a batch is decided about anew because another version of one of its
-// objects was admitted in between, or a clock was moved.
+// objects was admitted in between, a clock was moved, or what it asked has changed.
 const MaxLooks = 10
 
 // Doubt is for how many deliveries objects are looked up first after one was not new.
@@ -65,7 +67,9 @@ func (e *Engine) guesses() bool {
 }
 
 func (e *Engine) deliver(ctx context.Context, b Batch, guess bool, known map[string]bool) (Receipt, error) {
-	pl := newPlanner(e, e.index.Load(), e.o.Now().UTC())
+	e.indexing.RLock()
+	defer e.indexing.RUnlock()
+	pl := newPlanner(ctx, e, e.index.Load(), e.o.Now().UTC())
 	e.see(pl.now)
 	pl.guess, pl.patient = guess, len(b.Events) == 1
 	defer pl.release()
@@ -98,8 +102,8 @@ func (pl *planner) admit(ctx context.Context, a Admission) (Receipt, error) {
 	return receipt, nil
 }
 
-func newPlanner(e *Engine, x *index, now time.Time) *planner {
-	return &planner{e: e, index: x, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{},
+func newPlanner(ctx context.Context, e *Engine, x *index, now time.Time) *planner {
+	return &planner{ctx: ctx, e: e, index: x, now: now, docs: map[string][]byte{}, objects: map[[2]string]bool{},
 		lists: map[string]*listed{}, hours: map[string]*calendar.Calendar{}, moved: map[[2]string]map[string]*Clock{}}
 }
 
@@ -115,14 +119,31 @@ type planner struct {
 	objects  map[[2]string]bool   // tenants and objects that the batch has named so far
 	versions map[[3]string]*Event // the newest known, by tenant, object and source
 	lists    map[string]*listed   // as they were when the batch first asked
+	looked   []string             // the names of those that the event was held against
+	ctx      context.Context      // of the Deliver
+	marks    []Sighting           // that the events so far leave behind
+	indexed  []IndexedEvent       // of the events so far
 	begun    []*driver            // runs whose first attempts are planned with them; each holds a worker
 	hours    map[string]*calendar.Calendar
 	moved    map[[2]string]map[string]*Clock // by object: its clocks by playbook, as the batch leaves them
 }
 
-// plan decides about an event. Only playbooks whose screens let it through are looked at; what
-// the others decide follows from the facts.
+// plan decides about an event, and says what is kept of it for those that come later.
 func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
+	planned, err := pl.decide(ctx, ev)
+	if err != nil {
+		return planned, err
+	}
+	planned.Facts.Versions = pl.heldAgainst()
+	if w := pl.e.indexed.Load(); w != nil {
+		planned.Index = pl.remember(ev, *w)
+	}
+	return planned, nil
+}
+
+// decide asks the playbooks about an event. Only those whose screens let it through are looked at; what
+// the others decide follows from the facts.
+func (pl *planner) decide(ctx context.Context, ev Event) (Planned, error) {
 	updated, echo, err := pl.past(ctx, ev)
 	if err == nil {
 		ev.Changes, err = pl.changes(ctx, ev, updated)
@@ -137,14 +158,17 @@ func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
 		subject, err := expression.Decode(ev.Payload, g.subjectType)
 		if err != nil {
 			planned.Facts = &Facts{At: pl.now, Updated: updated, Fault: err.Error()}
-			planned.Matches, planned.Runs, planned.Screened = nil, nil, pl.index.listeners(ev.Source)
+			planned.Matches, planned.Runs, planned.Sightings, planned.Screened = nil, nil, nil, pl.index.listeners(ev.Source)
 			return planned, nil
 		}
 		books := g.look(ev, subject, planned.Facts, pl.list)
 		for _, n := range g.withEchoes(books, echo) {
 			p := g.books[n]
 			if p.Enabled && (p.Expires.IsZero() || pl.now.Before(p.Expires)) { // otherwise the screen says so
-				pl.consider(p, ev, subject, Circumstances{Now: pl.now, Updated: updated, Echo: echo[p.Name]}, &planned)
+				c := Circumstances{Now: pl.now, Updated: updated, Echo: echo[p.Name]}
+				if err := pl.consider(p, ev, subject, c, &planned); err != nil {
+					return planned, err
+				}
 			}
 		}
 	}
@@ -165,9 +189,20 @@ func (g *group) withEchoes(books []int, echo map[string]bool) []int {
 }
 
 // consider decides for one playbook and plans the run that a match starts.
-func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances, planned *Planned) {
+func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circumstances, planned *Planned) error {
 	digests := pl.recall(p, &c)
-	m := Consider(p, ev, subject, c)
+	if len(p.Asks) > 0 {
+		c.World = outside{ctx: pl.ctx, e: pl.e, pl: pl}
+	}
+	m, err := Consider(p, ev, subject, c)
+	if err != nil {
+		return err
+	}
+	if len(m.Readings) > 0 {
+		if err := pl.leaves(ev, m, planned); err != nil {
+			return err
+		}
+	}
 	if m.Verdict == Matched {
 		run, fault := pl.run(p, ev, subject, digests, c)
 		if fault != nil {
@@ -182,6 +217,31 @@ func (pl *planner) consider(p *playbooks.Playbook, ev Event, subject any, c Circ
 		}
 	}
 	planned.Matches = append(planned.Matches, m)
+	return nil
+}
+
+// leaves notes what asking leaves behind. An event that is known leaves nothing.
+func (pl *planner) leaves(ev Event, m Match, planned *Planned) error {
+	left := sightings(askerOf(ev, pl.now), m.Readings)
+	if len(left) == 0 {
+		return nil
+	}
+	known, err := pl.e.o.Journal.Known(pl.ctx, []string{ev.ID})
+	if err != nil {
+		return fmt.Errorf("whether event %s is known: %w", ev.ID, err)
+	}
+	if !known[ev.ID] {
+		planned.Sightings = append(planned.Sightings, left...)
+		pl.marks = append(pl.marks, left...)
+	}
+	return nil
+}
+
+// marked says whether an earlier event of the batch was asked about by the same playbook under the same key.
+func (pl *planner) marked(m Sighting) bool {
+	return slices.ContainsFunc(pl.marks, func(o Sighting) bool {
+		return o.Tenant == m.Tenant && o.Playbook == m.Playbook && o.Key == m.Key && o.Event != m.Event
+	})
 }
 
 // past looks up what we know of the event's object.
@@ -213,6 +273,19 @@ func (pl *planner) past(ctx context.Context, ev Event) (updated bool, echo map[s
 	return true, echoOf(last, ev, writes), nil
 }
 
+// heldAgainst are the digests of the watchlists that the event was held against.
+func (pl *planner) heldAgainst() map[string]string {
+	if len(pl.looked) == 0 {
+		return nil
+	}
+	versions := make(map[string]string, len(pl.looked))
+	for _, name := range pl.looked {
+		versions[name] = pl.lists[name].digest
+	}
+	pl.looked = pl.looked[:0]
+	return versions
+}
+
 // run plans the run that a match starts. If a worker is free, its first attempts are planned
 // too, so that their intents become durable with the event.
 func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, digests map[string]string, c Circumstances) (PlannedRun, error) {
@@ -236,7 +309,8 @@ func (pl *planner) run(p *playbooks.Playbook, ev Event, subject any, digests map
 			return out, err
 		}
 	}
-	if out.Run.Key == "" && pl.origin == nil && len(p.Limits.Effects) == 0 {
+	asks := len(p.Limits.Effects) > 0 || len(p.Asks) > 0 // what is asked, is asked when it is its turn
+	if out.Run.Key == "" && pl.origin == nil && !asks {
 		pl.begin(p, ev, subject, c, &out)
 	}
 	return out, nil

@@ -54,7 +54,7 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 		if dec, err = d.next(ctx, interrupted); err != nil {
 			return d.park(ctx, err)
 		}
-		if err := d.append(ctx, dec); err != nil {
+		if dec, err = d.settleOn(ctx, attempts, dec, interrupted, d.append(ctx, dec)); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (d *driver) drive(ctx, attempts context.Context) error {
 				d.launch(attempts, dec)
 				sleep(attempts, 50*time.Millisecond)
 			}
-			err = d.record(ctx, attempts, dec, entries)
+			dec, err = d.settleOn(ctx, attempts, dec, entries, d.record(ctx, attempts, dec, entries))
 		}
 		if err != nil {
 			d.drain()
@@ -187,9 +187,48 @@ func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, c Circumsta
 	return nil
 }
 
+// settleOn makes a decision anew for as long as the journal says that what it was made by has changed: with
+// the history that the journal has, the entries that are not in it yet, and the world as it is now. Nothing of the refused
+// decision was begun.
+func (d *driver) settleOn(ctx, attempts context.Context, dec Decision, entries []Entry, err error) (Decision, error) {
+	for errors.Is(err, ErrMoved) {
+		if fault := d.reload(ctx, attempts, entries); fault != nil {
+			return dec, fmt.Errorf("decide anew: %w", fault)
+		}
+		dec = Decision{Record: entries, State: Ready} // when it is stopping, what comes next is for the next start
+		if ctx.Err() == nil {
+			if dec, err = d.next(ctx, entries); err != nil {
+				return dec, err
+			}
+		}
+		err = d.record(ctx, attempts, dec, entries)
+	}
+	return dec, err
+}
+
+// reload makes the machine anew, from what the journal has and the entries that it does not have yet. Among them may be outcomes,
+// so it tries for as long as keep does.
+func (d *driver) reload(ctx, attempts context.Context, entries []Entry) error {
+	loaded, err := d.e.o.Journal.Load(context.WithoutCancel(ctx), d.run.ID)
+	for err != nil && attempts.Err() == nil {
+		sleep(attempts, JournalPause)
+		loaded, err = d.e.o.Journal.Load(context.WithoutCancel(ctx), d.run.ID)
+	}
+	if err != nil {
+		return err
+	}
+	if d.machine, err = d.rebuild(loaded); err != nil {
+		return err
+	}
+	return d.machine.Replay(entries)
+}
+
 // next decides what comes after some entries that are to be recorded with it.
 func (d *driver) next(ctx context.Context, entries []Entry) (dec Decision, err error) {
 	defer recovered(&err)
+	if d.machine.reads != nil {
+		d.machine.Consult(outside{ctx: ctx, e: d.e})
+	}
 	dec = d.machine.Next(d.e.o.Now())
 	if dec, err = d.answer(ctx, dec); err != nil {
 		return dec, err
@@ -265,7 +304,10 @@ func (d *driver) record(ctx, attempts context.Context, dec Decision, outcomes []
 func (d *driver) append(ctx context.Context, dec Decision) error {
 	now := d.e.o.Now().UTC()
 	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,
-		Writes: append(d.refused, d.writes(dec)...), Uses: usesOf(d.run, dec.Uses, now)}
+		Writes: append(d.refused, d.writes(dec)...), Uses: usesOf(d.run, dec.Uses, now), Left: dec.Left}
+	if d.e.countsLoads() {
+		a.Left.Loads = loadsOf(a.Writes)
+	}
 	if dec.State == Waiting {
 		a.Wake = dec.Wake
 	}

@@ -41,6 +41,13 @@ type Calendars interface {
 	Get(name string) *calendar.Calendar
 }
 
+// Rotas says who is on duty, by the rotas as they are now.
+type Rotas interface {
+	// OnDuty returns who is on duty at a time, "" if nobody is, and the digest of the rota's text; false
+	// if there is no such rota.
+	OnDuty(rota string, at time.Time) (who, version string, ok bool)
+}
+
 // Observer is told what happens. Its methods must return quickly.
 type Observer interface {
 	RunStarted(Run)
@@ -56,6 +63,7 @@ type Options struct {
 	Compile   func(name string, source []byte) (*playbooks.Playbook, error)
 	Lists     Watchlists
 	Calendars Calendars    // nil: there are none
+	Rotas     Rotas        // nil: there are none
 	Observer  Observer     // nil: nobody
 	Log       *slog.Logger // nil: discarded
 	Workers   int          // 0: DefaultWorkers
@@ -89,6 +97,9 @@ type Engine struct {
 	open     bool           // the loop takes runs from Deliver
 	begun    map[RunID]bool // runs that the loop leaves alone: a Deliver has begun them, or a person's word is being recorded
 	drivers  map[RunID]*driver
+
+	indexing sync.RWMutex // held for writing while the index of stored events changes
+	indexed  atomic.Pointer[wanted]
 
 	listsMu sync.Mutex
 	lists   map[string]*listed // as they were last

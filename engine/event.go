@@ -95,4 +95,6 @@ type Match struct {
 	// would have repeated.
 	Detail string `json:"detail,omitempty"`
 	Run    RunID  `json:"run,omitempty"`
+	// Readings are what the condition asked the world, with the answers.
+	Readings []Reading `json:"readings,omitempty"`
 }

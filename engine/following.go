@@ -73,7 +73,7 @@ func (e *Engine) store(ctx context.Context, run Run, a Append, m *Machine) error
 	if err != nil {
 		return fmt.Errorf("the event of the run's end: %w", err)
 	}
-	pl := newPlanner(e, x, run.Ended)
+	pl := newPlanner(ctx, e, x, run.Ended)
 	pl.origin = &run
 	planned, err := pl.plan(ctx, ev)
 	if err != nil {

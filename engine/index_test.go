@@ -197,7 +197,10 @@ func expect(t *rapid.T, set *playbooks.Set, ev engine.Event, updated bool, echo 
 			list = append(list, engine.Match{Playbook: p.Name, Digest: p.Digest, Verdict: engine.Skipped, Reason: engine.SkipError, Detail: err.Error()})
 			continue
 		}
-		m := engine.Consider(p, ev, subject, engine.Circumstances{Now: time.Now(), Updated: updated, Echo: echo[p.Name], Lists: twoLists{}.all()})
+		m, err := engine.Consider(p, ev, subject, engine.Circumstances{Now: time.Now(), Updated: updated, Echo: echo[p.Name], Lists: twoLists{}.all()})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if m.Verdict == engine.Matched {
 			m.Run = engine.NewRunID(p.Name, ev.ID)
 		}

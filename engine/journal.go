@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/playbooks"
 )
 
 // Errors of a journal.
@@ -71,6 +73,24 @@ type Journal interface {
 	Clocks(ctx context.Context, tenant, object string) ([]Clock, error)
 	// DueClocks returns the clocks of a playbook that have a Due, the earliest first.
 	DueClocks(ctx context.Context, tenant, playbook string, limit int) ([]Clock, error)
+	// Seen says whether another event asked a playbook for a key before this event first did, and no longer before the
+	// mark's time than its window. What came before what is the order of asking, which no clock can disturb.
+	Seen(ctx context.Context, m Sighting) (bool, error)
+	// State returns the value of a key of a playbook's state, nil if there is none that lasts beyond now.
+	State(ctx context.Context, key StateKey, now time.Time) (json.RawMessage, error)
+	// StateRoom says whether the key has a value, or fewer than MaxStateKeys others do.
+	StateRoom(ctx context.Context, key StateKey, now time.Time) (bool, error)
+	// History returns the objects that a query finds, at most Limit.
+	History(ctx context.Context, q HistoryQuery) ([]string, error)
+	// Loads returns how many open objects each of the people has.
+	Loads(ctx context.Context, tenant string, people []string) (map[string]int, error)
+	// Indexed returns the fields of which there is a complete index, in order.
+	Indexed(ctx context.Context) ([]playbooks.HistoryField, error)
+	// Index adds to the index of stored events.
+	Index(ctx context.Context, x Indexed) error
+	// Stored returns events in the order opposite to that of their admission: those before the event of an ID, ""
+	// for the last ones.
+	Stored(ctx context.Context, before string, limit int) ([]Event, error)
 	// Writes returns what playbooks meant to write to an object since a time, oldest first.
 	Writes(ctx context.Context, tenant, object string, since time.Time) ([]Write, error)
 }
@@ -83,6 +103,9 @@ type VersionQuery struct {
 	After  string // only objects behind this one
 	Limit  int
 }
+
+// StateKey names a value of the state of a playbook.
+type StateKey struct{ Tenant, Playbook, Key string }
 
 // Admission is what Admit stores.
 type Admission struct {
@@ -120,6 +143,11 @@ type Planned struct {
 	Event   Event
 	Facts   *Facts
 	Matches []Match
+	// Sightings are left behind by the decisions. If one of them would be answered otherwise now, Admit
+	// returns ErrMoved and stores nothing.
+	Sightings []Sighting
+	// Index is what is indexed of the event; nil for nothing.
+	Index *IndexedEvent
 	// Screened is how many playbooks listen to the event's source and have no match here: their
 	// decisions follow from the facts. Nobody has to store it.
 	Screened int
@@ -155,6 +183,9 @@ type Append struct {
 	Ended   time.Time
 	Writes  []Write
 	Uses    []Use // that limits count
+	// Left is stored with the entries. If a mark would be answered otherwise now, or a value that was
+	// read is another, Append returns ErrMoved and stores nothing.
+	Left Left
 }
 
 // Loaded is a run with what it needs to go on.

@@ -15,17 +15,18 @@ const KeepPause = 5 * time.Second
 // effect happened is known here and, once forgotten, to nobody. Meanwhile the run keeps its worker,
 // so that what is held in memory is bounded by the workers: no more than the attempts that they
 // had in the air. It gives up when attempts are cut off because the process ends, and when the run's
-// history is not what it was: then somebody else has gone on with it.
+// history is not what it was: then somebody else has gone on with it. What has to be decided anew is
+// given back at once.
 func (d *driver) keep(ctx, attempts context.Context, dec Decision) error {
 	err := d.append(ctx, dec)
-	if err == nil || mutant.On(mutant.ForgetOutcome) {
+	if err == nil || errors.Is(err, ErrMoved) || mutant.On(mutant.ForgetOutcome) {
 		return err
 	}
 	d.e.keeping.Add(1)
 	defer d.e.keeping.Add(-1)
 	pause := JournalPause
 	for tries := 1; err != nil; tries++ {
-		if errors.Is(err, ErrOutOfOrder) || errors.Is(err, ErrNotFound) {
+		if errors.Is(err, ErrOutOfOrder) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrMoved) {
 			return err
 		}
 		if tries&(tries-1) == 0 { // less and less often

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/playbookd/playbookd/playbooks"
@@ -84,6 +85,9 @@ func (pl *planner) list(name string) *listed {
 	if !seen {
 		l = pl.e.list(name)
 		pl.lists[name] = l
+	}
+	if l != nil && !slices.Contains(pl.looked, name) {
+		pl.looked = append(pl.looked, name)
 	}
 	return l
 }

@@ -40,7 +40,8 @@ type Machine struct {
 	asks     bool // people were asked something, or have to release a step
 	released bool // a person let the run go on where limits held it
 	flying   int
-	own      any // the data of the entry that is applied, if it was made here and not read
+	own      any    // the data of the entry that is applied, if it was made here and not read
+	reads    *reads // nil: the playbook asks the world for nothing
 }
 
 // Decision is what comes next for a run. Record must be durable before Invoke begins.
@@ -59,6 +60,8 @@ type Decision struct {
 	Uses []Use
 	// More is set when Record was cut at MaxRecord: append it and call Next again.
 	More bool
+	// Left becomes durable with Record.
+	Left Left
 }
 
 // Attempt is one request to make.
@@ -107,8 +110,19 @@ func beginWith(p *playbooks.Playbook, run Run, ev Event, subject any, c Circumst
 	s := eventScope(p, ev, subject, c, roomOfRun)
 	s["inputs"], s["vars"], s["steps"], s["last"] = inputs, m.vars, steps, nil
 	s["run"] = map[string]any{"id": string(run.ID), "url": run.ID.URL(), "startedAt": run.Created, "mode": string(run.Mode)}
+	if len(p.Asks) > 0 {
+		m.reads = &reads{asker: Asker{Tenant: run.Tenant, Event: ev.ID, Object: ev.Object, Now: run.Created}}
+		m.reads.into(s, p)
+	}
 	m.play = newPlay(p, s, "")
 	return m, nil
+}
+
+// Consult says whom the machine's expressions ask from now on. Without anybody, a run that asks can't go on.
+func (m *Machine) Consult(w World) {
+	if m.reads != nil {
+		m.reads.world = w
+	}
 }
 
 // Rebuild makes the machine of a run as its history left it. p is the playbook that it runs.
@@ -259,6 +273,9 @@ func (m *Machine) apply(e Entry) error {
 		return err
 	}
 	m.seq = e.Seq
+	if m.reads != nil && e.Kind != Read {
+		m.reads.known = nil
+	}
 	if m.begun {
 		for _, f := range m.left {
 			f.work.settle(m, f)
@@ -283,8 +300,11 @@ func (m *Machine) fold(e Entry) error {
 	case e.Kind == Began && !m.begun && m.play.stage != isOver:
 		return m.foldBegan(e)
 	}
-	if e.Kind == Canceling {
+	switch e.Kind {
+	case Canceling:
 		return m.foldCanceling(e)
+	case Read:
+		return m.foldRead(e)
 	}
 	path, part, _ := strings.Cut(e.Path, ":")
 	f := m.active[path]
@@ -306,6 +326,19 @@ func (m *Machine) nextLeft(t *turn) bool {
 		}
 	}
 	return false
+}
+
+// foldRead takes answers that were recorded: what follows from them is the next entry.
+func (m *Machine) foldRead(e Entry) error {
+	d, err := decodeData[readData](e)
+	if err != nil {
+		return err
+	}
+	if _, active := m.active[e.Path]; m.reads == nil || e.Path != "" && !active || len(d.Readings) == 0 {
+		return fmt.Errorf("%w: entry %d: nothing was asked at %q", errNotFollowing, e.Seq, e.Path)
+	}
+	m.reads.known = d.Readings
+	return nil
 }
 
 func (m *Machine) foldBegan(e Entry) error {
@@ -336,31 +369,77 @@ func (m *Machine) foldBegan(e Entry) error {
 // be made durable, the machine must be thrown away.
 func (m *Machine) Next(now time.Time) Decision {
 	t := turn{m: m, now: now}
+	if m.reads != nil {
+		m.reads.begin(now)
+	}
 	if !m.begun && m.ended == nil && m.play.stage != isOver {
 		t.begin()
 	}
-	for m.ended == nil && !t.full() {
+	for m.ended == nil && !t.full() && t.unread == nil {
 		if !t.advance() {
 			break
 		}
+	}
+	if m.reads != nil {
+		m.reads.goes = len(t.asks) > 0
 	}
 	return t.decision()
 }
 
 // turn is one call of Next.
 type turn struct {
-	m    *Machine
-	now  time.Time
-	d    Decision
-	wake time.Time
-	park string
-	asks []Ask
+	m      *Machine
+	now    time.Time
+	d      Decision
+	wake   time.Time
+	park   string
+	puts   []Put // of the entry that is being worked out
+	unread error // something that was asked could not be answered: nothing follows now
+	asks   []Ask
 }
 
 func (t *turn) full() bool { return len(t.d.Record) >= MaxRecord }
 
-// record folds a new entry in and hands it out.
+// record folds a new entry in and hands it out, behind what the world was asked for it.
 func (t *turn) record(path string, kind EntryKind, attempt int, data any) {
+	if t.m.reads != nil && !t.recordReadings(path) {
+		return
+	}
+	t.add(path, kind, attempt, data)
+}
+
+// recordReadings records what the next entry was worked out from. It reports false if that could not
+// be: then the entry is worked out from nothing, and must not be.
+func (t *turn) recordReadings(path string) bool {
+	reads := t.m.reads
+	err := reads.err
+	reads.err = nil
+	known := reads.known != nil
+	list, puts := reads.take(), t.puts
+	t.puts = nil
+	if err != nil {
+		t.unread = err
+		return false
+	}
+	t.d.Left.Puts = append(t.d.Left.Puts, puts...)
+	reads.puts = append(reads.puts, puts...)
+	if len(list) > 0 && !known {
+		at, _, _ := strings.Cut(path, ":")
+		t.add(at, Read, 0, readData{Readings: list})
+		t.d.Left.Sightings = append(t.d.Left.Sightings, sightings(reads.asker, list)...)
+	}
+	return true
+}
+
+// forget drops answers from which nothing follows yet: it will be worked out again.
+func (t *turn) forget() {
+	if t.m.reads != nil {
+		t.m.reads.list = nil
+	}
+}
+
+// add folds a new entry in and hands it out.
+func (t *turn) add(path string, kind EntryKind, attempt int, data any) {
 	e := t.m.entry(path, kind, attempt, t.now, data)
 	if err := t.m.applyOwn(e, data); err != nil {
 		// Our own entry did not fit: a defect. Fail the run in the open rather than guess.
@@ -440,6 +519,12 @@ func (t *turn) decision() Decision {
 	switch {
 	case m.ended != nil:
 		d.State, d.Message = m.ended.State, m.ended.Message
+	case t.unread != nil:
+		t.sleepUntil(t.now.Add(ReadPause))
+		d.State, d.Wake, d.Message = Waiting, t.wake, "what the playbook asks could not be answered: "+t.unread.Error()
+		if m.flying > 0 {
+			d.State = Ready
+		}
 	case t.full():
 		d.State, d.More = Ready, true
 	case len(t.asks) > 0:

@@ -88,6 +88,7 @@ const (
 	Timed   EntryKind = "timed"   // a wait: until when
 	Woke    EntryKind = "woke"    // its time has come
 	Asked   EntryKind = "asked"   // people: what they are shown
+	Read    EntryKind = "read"    // what the world answered to what the next entry follows from
 	Called  EntryKind = "called"  // another playbook, as a step: its inputs and variables
 	Limited EntryKind = "limited" // a limit holds a step until a person releases the run
 	Ended   EntryKind = "ended"   // the run is over

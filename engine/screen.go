@@ -82,6 +82,8 @@ type Facts struct {
 	Values map[string]Constants `json:"values,omitempty"`
 	Lists  map[string][]string  `json:"lists,omitempty"`
 	Faults map[string]string    `json:"faults,omitempty"`
+	// Versions are the digests of the watchlists that were looked at.
+	Versions map[string]string `json:"versions,omitempty"`
 }
 
 // screenOf makes the screen of a playbook.

@@ -31,6 +31,7 @@ type StepTrace struct {
 	Output   json.RawMessage `json:"output,omitempty"`
 	Fault    *actions.Fault  `json:"fault,omitempty"`
 	Attempts []AttemptTrace  `json:"attempts,omitempty"`
+	Readings []Reading       `json:"readings,omitempty"` // what its expressions asked the world
 	outputs  []json.RawMessage
 }
 
@@ -156,6 +157,11 @@ func (t *tracer) step(path string) *StepTrace {
 func (t *tracer) entry(e Entry) {
 	path, part, _ := strings.Cut(e.Path, ":")
 	switch e.Kind {
+	case Read:
+		if d, err := decodeData[readData](e); err == nil && path != "" { // those of vars are the run's
+			s := t.step(path)
+			s.Readings = append(s.Readings, d.Readings...)
+		}
 	case Chose:
 		t.chose(t.step(path), e)
 	case Looped:

@@ -48,8 +48,6 @@ func notYetMend(name string) string {
 		return "give the steps that may fail on_error: [steps]"
 	case "subscription":
 		return "use poll: it finds the same changes a little later"
-	case "state", "seen", "history":
-		return "use dedupe to act once within a window, or alert.list to count what Graph knows"
 	}
 	return "remove it"
 }

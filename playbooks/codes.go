@@ -41,11 +41,13 @@ const (
 	codeExpand         = "PB053"
 	codeCall           = "PB054"
 	codeCycle          = "PB055"
+	codeBare           = "PB059"
 	codeConstant       = "PB060"
 	codeExcluded       = "PB061"
 	codeRepeats        = "PB062"
 	codeRivals         = "PB063"
 	codeUnusedName     = "PB064"
+	codeUnknownRota    = "PB065"
 	codeRate           = "PB056"
 	codeAwaited        = "PB057"
 	codeRunLoop        = "PB058"
@@ -113,6 +115,10 @@ func meaningCodes() []diag.Code {
 			Help: "A stop or fail before it ends the run in every case, or the conditions on the way to it cannot hold together: when says that an alert is new, and the step is for those that are resolved; a case of a switch asks for what one above it takes already. In the target of an sla trigger: a row above it always holds."},
 		{Code: codeUnknownList, Title: "There is no such watchlist", Severity: diag.Error,
 			Help: "lists.NAME reads the watchlist of that name. A name that is misspelt would be an empty list and a condition that never holds, or always."},
+		{Code: codeUnknownRota, Title: "There is no such rota", Severity: diag.Error,
+			Help: "onDuty() asks the rota of that name, a file rotas/NAME.yaml. A name that is misspelt would leave nobody on duty."},
+		{Code: codeBare, Title: "Text from outside without quotes", Severity: diag.Error,
+			Help: "The field is text of another language: a query, a filter, an address, markup. What an attacker writes into an alert's title would be read as code there. The function of that language makes one literal of any value: kql(x), odata(x), url(x), html(x). Numbers, times, and names that only the author gives need none."},
 		{Code: codeSubject, Title: "The triggers bring something else", Severity: diag.Error,
 			Help: "All triggers of a playbook bring the same kind of event, and expressions name it so: alert, incident or event. Make two playbooks if both are needed."},
 		{Code: codeFilterSyntax, Title: "The filter cannot be read", Severity: diag.Error,

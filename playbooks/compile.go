@@ -23,6 +23,8 @@ type Options struct {
 	Lists map[string]ListInfo
 	// Calendars are the calendars that exist, by name. Nil: any name is taken.
 	Calendars map[string]bool
+	// Rotas are the names of the rotas that exist. Nil: any name is taken.
+	Rotas []string
 	// Now is the time by which expiry is judged. Zero: it is not judged.
 	Now time.Time
 
@@ -42,6 +44,7 @@ type Options struct {
 // ListInfo is what the compiler knows about a watchlist.
 type ListInfo struct {
 	Entries int
+	Item    expression.Type // of its entries; the zero Type: text
 }
 
 // Digest identifies a text: "sha256:" and 64 hexadecimal digits.
@@ -156,7 +159,7 @@ func (c *compiler) playbook(root *document.Node) {
 	if n := b.get("when"); n != nil {
 		c.book.When = c.condition(n, scope)
 	}
-	c.flow(b, scope)
+	c.flow(b, scope.withoutAsking())
 	scope = c.runScope(scope)
 	if n := b.get("vars"); n != nil {
 		scope = c.vars(n, scope)
@@ -169,9 +172,27 @@ func (c *compiler) playbook(root *document.Node) {
 	c.unusedIDs()
 	c.unusedNames()
 	c.unusedLimits(b.get("limits"))
+	for _, callee := range c.book.Calls {
+		c.takeOver(callee)
+	}
 	c.book.Lists, c.book.Calendars = sortedNames(c.lists), sortedNames(c.calendars)
 	if !c.o.AsItWas && !c.findings.HasErrors() {
 		c.judge()
+	}
+}
+
+// takeOver adds what a called playbook reads: it is read in the caller's run.
+func (c *compiler) takeOver(callee *Playbook) {
+	for _, name := range callee.Lists {
+		c.lists[name] = true
+	}
+	for _, name := range callee.Asks {
+		c.asksFor(name)
+	}
+	for _, f := range callee.Histories {
+		if !slices.Contains(c.book.Histories, f) {
+			c.book.Histories = append(c.book.Histories, f)
+		}
 	}
 }
 
@@ -216,6 +237,10 @@ func (c *compiler) vars(n *document.Node, scope *scope) *scope {
 	}
 	for _, p := range n.Pairs {
 		if !c.identifier(p.Key, "a variable") {
+			continue
+		}
+		if p.Key.Text == stateKey {
+			c.fail(p.Key, codeName, "choose another name", "a variable cannot be called state: set: {state: …} writes to the state")
 			continue
 		}
 		value, typ := c.value(p.Value, scope)

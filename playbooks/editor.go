@@ -156,7 +156,9 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 			"form":      inputsSchema("The fields to fill in."),
 			"otherwise": {Type: "string", Description: "What silence means: one of the choices, or fail. Left out: fail."},
 		})), "title", "by", "within"),
-		"set":  {Type: "object", MinProperties: new(1), Description: "New values of variables."},
+		"set": {Type: "object", MinProperties: new(1), Description: "New values of variables.", Properties: map[string]*actions.Schema{
+			"state": {Description: "What the playbook keeps: {key, value, for}, or a list of those. It is read as state[key]."},
+		}},
 		"stop": {Type: "string", Description: "End the run well, and say why."},
 		"fail": {Type: "string", Description: "End the run as failed, and say why."},
 	})

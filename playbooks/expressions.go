@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,18 +13,12 @@ import (
 // anything is the type of values of which nothing is known.
 var anything = expression.Any
 
-// languageNames are roots that have a meaning somewhere in a playbook, now or in a later version.
+// languageNames are roots that have a meaning somewhere in a playbook.
 // Nothing else may take them. The names of subjects are not among them: a loop over alerts may
 // call its item alert where no trigger does.
 func languageNames() []string {
 	return []string{"tenant", "playbook", "run", "vars", "inputs", "lists", "state", "steps", "failure", "last", "secrets",
 		"sla", "change", "status", "output", "error"}
-}
-
-func laterRoots() []string { return []string{"state"} }
-
-func laterFunctions() []string {
-	return []string{"seen", "history", "onDuty", "leastLoaded"}
 }
 
 // condition compiles a bare expression that is true or false.
@@ -66,17 +61,16 @@ func (c *compiler) program(n *document.Node, s *scope, want expression.Want, wha
 	}
 	c.useCalendars(n, p.Calendars(), 0)
 	c.needsAlerts(n, p.Paths())
+	c.questions(n, p.Names(), p.Calls())
 	return p
 }
 
 // template compiles a text that may hold expressions.
 func (c *compiler) template(n *document.Node, s *scope) *expression.Template {
-	lists, clean := map[string]bool{}, true
+	lists, clean := map[string]expression.Type{}, true
 	for _, e := range embedded(n.Text) {
 		found, ok := c.names(n, e.source, e.offset, s)
-		for name := range found {
-			lists[name] = true
-		}
+		maps.Copy(lists, found)
 		clean = clean && ok
 	}
 	if !clean {
@@ -91,6 +85,7 @@ func (c *compiler) template(n *document.Node, s *scope) *expression.Template {
 		c.useCalendars(n, p.Calendars(), offset)
 	}
 	c.needsAlerts(n, t.Paths())
+	c.questions(n, t.Names(), t.Calls())
 	return t
 }
 

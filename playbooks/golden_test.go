@@ -39,7 +39,7 @@ type (
 		Status string `json:"status,omitempty"`
 	}
 	listIn struct {
-		Filter string `json:"filter,omitempty"`
+		Filter string `json:"filter,omitempty" play:"format=odata"`
 		Top    int    `json:"top,omitempty" play:"min=1;max=100"`
 	}
 	listed struct {
@@ -129,6 +129,7 @@ func options() playbooks.Options {
 		Catalog:   catalog(),
 		Lists:     map[string]playbooks.ListInfo{"known_noise": {Entries: 3}, "scanner_ranges": {Entries: 1}},
 		Calendars: map[string]bool{"office": true, "soc-emea": true},
+		Rotas:     []string{"tier1"},
 		Schedule: func(cron, _ string) error {
 			if n := len(strings.Fields(cron)); n != 5 {
 				return errors.New("it does not have five fields")

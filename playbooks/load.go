@@ -64,7 +64,7 @@ func (s *Set) Lookup(name string) (*Playbook, bool) {
 }
 
 // Load reads every playbook of a file system: files whose names end in .yaml or .yml, except tests
-// (*.test.yaml), directories called lists and calendars, and what begins with a dot. The set holds the playbooks without errors; the
+// (*.test.yaml), directories called lists, calendars and rotas, and what begins with a dot. The set holds the playbooks without errors; the
 // findings name the others. Whether to go on with such a set is for the caller to decide.
 //
 // root is the directory that fsys stands for; it is put before the names in findings and in
@@ -85,8 +85,8 @@ func Load(fsys fs.FS, root string, o Options) (*Set, diag.Findings) {
 }
 
 // besideDirectories are the names of the directories that hold what lies beside playbooks, which is YAML
-// too: watchlists and calendars.
-func besideDirectories() []string { return []string{"lists", "calendars"} }
+// too: watchlists, calendars and rotas.
+func besideDirectories() []string { return []string{"lists", "calendars", "rotas"} }
 
 // loader is one Load.
 type loader struct {

@@ -3,23 +3,23 @@ package playbooks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/expression"
 )
 
 // names checks the roots of an expression against the rules of the language and remembers what it
 // uses. It returns the watchlists that the expression reads.
-func (c *compiler) names(n *document.Node, src string, base int, s *scope) (map[string]bool, bool) {
-	u := &usage{c: c, node: n, base: base, scope: s, lists: map[string]bool{}, ok: true}
+func (c *compiler) names(n *document.Node, src string, base int, s *scope) (map[string]expression.Type, bool) {
+	u := &usage{c: c, node: n, source: src, base: base, scope: s, lists: map[string]expression.Type{}, ok: true}
 	refs := references(src)
 	for i, ref := range refs {
 		switch {
 		case ref.local || u.local[ref.root]:
 			u.bind(ref)
 		case ref.call:
-			if slices.Contains(laterFunctions(), ref.root) {
-				u.fail(refs[i], codeNotYet, notYetMend(ref.root), "%s() is not supported yet", ref.root)
-			}
+			u.call(refs[i])
 		default:
 			u.root(refs[i])
 		}
@@ -29,13 +29,14 @@ func (c *compiler) names(n *document.Node, src string, base int, s *scope) (map[
 
 // usage is the check of one expression's names.
 type usage struct {
-	c     *compiler
-	node  *document.Node
-	base  int // where the expression begins in the node's text
-	scope *scope
-	local map[string]bool // names that let gives
-	lists map[string]bool
-	ok    bool
+	c      *compiler
+	node   *document.Node
+	source string
+	base   int // where the expression begins in the node's text
+	scope  *scope
+	local  map[string]bool // names that let gives
+	lists  map[string]expression.Type
+	ok     bool
 }
 
 func (u *usage) bind(ref reference) {
@@ -69,6 +70,8 @@ func (u *usage) root(ref reference) {
 			"a secret cannot be used in an expression")
 	case ref.root == "lists":
 		u.list(ref)
+	case ref.root == AskState:
+		u.state(ref)
 	case slices.Contains([]string{"vars", "steps", "run", "last", "inputs"}, ref.root) && !s.running:
 		u.fail(ref, codePhase, "use the event itself here", "%s has no value yet: this is worked out before a run exists", ref.root)
 	case ref.root == "steps":
@@ -85,8 +88,6 @@ func (u *usage) root(ref reference) {
 		u.fail(ref, codePhase, "add a trigger such as change: {resource: alerts, field: status}", "change has a value only in a playbook with a change trigger")
 	case ref.root == slaSubject:
 		u.fail(ref, codeUnknownName, "add one: - sla: {resource: alerts, start: alert.createdDateTime, …}", "sla is the clock of an sla trigger, and has no value here")
-	case slices.Contains(laterRoots(), ref.root):
-		u.fail(ref, codeNotYet, notYetMend(ref.root), "%s is not supported yet", ref.root)
 	case slices.Contains([]string{alertSubject, incidentSubject, eventSubject}, ref.root):
 		u.fail(ref, codeSubject, "write "+u.c.book.Subject, "the triggers of this playbook bring an %s, not an %s", u.c.book.Subject, ref.root)
 	case ref.root == "inputs":
@@ -101,6 +102,24 @@ func orElse(mend, fallback string) string {
 	return mend
 }
 
+// call judges a function by its name.
+func (u *usage) call(ref reference) {
+	if _, asks := askedFunctions()[ref.root]; asks && !u.scope.asks {
+		u.fail(ref, codePhase, "use it in when, or in a step", "%s() cannot be asked here, where the answer would not be recorded", ref.root)
+	}
+}
+
+// state judges a look into the state, which is by key only.
+func (u *usage) state(ref reference) {
+	after := strings.TrimSpace(string([]rune(u.source)[ref.offset+len(AskState):]))
+	switch {
+	case !u.scope.asks:
+		u.fail(ref, codePhase, "use it in when, or in a step", "state cannot be read here, where the answer would not be recorded")
+	case ref.name == "" && !strings.HasPrefix(after, "[") && !strings.HasPrefix(after, "?.["):
+		u.fail(ref, codeUnknownName, `write state["key"] or state.key`, "the state is read by key")
+	}
+}
+
 func (u *usage) list(ref reference) {
 	known := u.c.o.Lists
 	switch _, exists := known[ref.name]; {
@@ -110,7 +129,10 @@ func (u *usage) list(ref reference) {
 		u.failName(ref, codeUnknownList, orElse(didYouMean(ref.name, sortedNames(known)), "add a file of that name to the watchlists"),
 			"there is no watchlist %q", ref.name)
 	default:
-		u.lists[ref.name] = true
+		u.lists[ref.name] = expression.List(known[ref.name].Item)
+		if item := known[ref.name].Item; exists && item.IsAny() {
+			u.lists[ref.name] = expression.List(expression.Text)
+		}
 		u.c.lists[ref.name] = true
 	}
 }

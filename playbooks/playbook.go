@@ -35,6 +35,8 @@ type Playbook struct {
 	Vars        []Binding           // evaluated in order when a run starts
 	Lists       []string            // names of the watchlists that it reads, sorted
 	Calendars   []string            // names of the calendars that its expressions count by, sorted
+	Asks        []string            // what it asks the world for, sorted: AskSeen …
+	Histories   []HistoryField      // what it counts stored events by
 	Steps       []Step
 	OnFailure   []Step    // run when the steps failed, before Finally
 	Finally     []Step    // run at every end: success, failure, cancellation
@@ -299,8 +301,18 @@ type Foreach struct {
 	Do          []Step
 }
 
-// Assign gives variables new values (`set`).
-type Assign struct{ Values []Binding }
+// Assign gives variables new values, and keys of the state (`set`).
+type Assign struct {
+	Values []Binding
+	State  []StateWrite
+}
+
+// StateWrite gives a key of the playbook's state a value; nil forgets it.
+type StateWrite struct {
+	Key   *expression.Template
+	Value Value
+	For   time.Duration
+}
 
 // Stop ends the run well; Fail ends it as failed.
 type (

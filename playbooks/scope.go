@@ -21,10 +21,11 @@ type scope struct {
 	steps   map[string]expression.Type // below steps
 	names   map[string]expression.Type // everything else
 	running bool                       // a run exists: vars, steps, run and last have a meaning
+	asks    bool                       // what is decided here is recorded, so it may ask the world
 }
 
 func (s *scope) clone() *scope {
-	return &scope{vars: maps.Clone(s.vars), steps: maps.Clone(s.steps), names: maps.Clone(s.names), running: s.running}
+	return &scope{vars: maps.Clone(s.vars), steps: maps.Clone(s.steps), names: maps.Clone(s.names), running: s.running, asks: s.asks}
 }
 
 func (s *scope) withVar(name string, t expression.Type) *scope {
@@ -62,18 +63,26 @@ func (s *scope) has(root string) bool {
 
 // env is the scope in the form that the expression compiler takes. lists are the watchlists that
 // the expression names.
-func (s *scope) env(lists map[string]bool) *expression.Env {
+func (s *scope) env(lists map[string]expression.Type) *expression.Env {
 	vars := maps.Clone(s.names)
 	if s.running {
 		vars["vars"] = expression.Object(s.vars)
 		vars["steps"] = expression.Object(s.steps)
 	}
-	entries := map[string]expression.Type{}
-	for name := range lists {
-		entries[name] = expression.List(expression.Text)
+	vars["lists"] = expression.Object(lists)
+	env := &expression.Env{Vars: vars}
+	if s.asks {
+		vars["state"] = expression.Any
+		env.Funcs = askedFunctions()
 	}
-	vars["lists"] = expression.Object(entries)
-	return &expression.Env{Vars: vars}
+	return env
+}
+
+// withoutAsking is the scope of what is worked out before it can be recorded.
+func (s *scope) withoutAsking() *scope {
+	next := s.clone()
+	next.asks = false
+	return next
 }
 
 // matchScope is what conditions and keys may name: all that is known before there is a run.
@@ -87,6 +96,7 @@ func (c *compiler) matchScope() *scope {
 		names["change"] = t
 	}
 	s := &scope{
+		asks:  true,
 		vars:  map[string]expression.Type{},
 		steps: map[string]expression.Type{},
 		names: names,

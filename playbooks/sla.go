@@ -143,7 +143,7 @@ func (c *compiler) rising(n *document.Node, s *SLA) {
 
 // clock compiles the expressions of an sla trigger.
 func (c *compiler) clock(n *document.Node, s *SLA) {
-	scope := c.matchScope()
+	scope := c.matchScope().withoutAsking()
 	delete(scope.names, slaSubject)
 	b := &block{c: c, node: n, what: slaSubject}
 	if start, ok := b.need("start", "the time at which the clock starts: "+c.book.Subject+".createdDateTime"); ok {

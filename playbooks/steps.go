@@ -210,13 +210,17 @@ func (c *compiler) set(b *block, s *scope) Body {
 	if !c.isMap(n, "set") {
 		return nil
 	}
-	if c.parallel > 0 {
+	if variable := func(p document.Pair) bool { return p.Key.Text != stateKey }; c.parallel > 0 && slices.ContainsFunc(n.Pairs, variable) {
 		c.fail(n, codeConflict, "remove concurrency from the foreach, or read steps.ID.items behind it",
 			"items that are worked on at the same time cannot set variables: which one comes last is chance")
 	}
 	names := sortedNames(s.vars)
 	body := &Assign{}
 	for _, p := range n.Pairs {
+		if p.Key.Text == stateKey {
+			body.State = c.stateWrites(p.Value, s)
+			continue
+		}
 		if _, ok := s.vars[p.Key.Text]; !ok {
 			mend := didYouMean(p.Key.Text, names)
 			if mend == "" {

@@ -209,6 +209,14 @@ func (ad *admission) event(place int, p engine.Planned) error {
 	if err := ad.setClocks(p.Clocks); err != nil {
 		return err
 	}
+	if err := ad.leave(engine.Left{Sightings: p.Sightings}); err != nil {
+		return err
+	}
+	if p.Index != nil {
+		if err := ad.index(*p.Index); err != nil {
+			return err
+		}
+	}
 	ad.receipt.Admitted++
 	matches := p.Matches
 	for _, run := range p.Runs {
@@ -306,8 +314,8 @@ func (ad *admission) addEvent(ev engine.Event, f *engine.Facts) (int64, error) {
 const (
 	sqlFindVersion = `SELECT n FROM versions WHERE playbook = ?1 AND digest = ?2`
 	sqlAddVersion  = `INSERT INTO versions (playbook, digest) VALUES (?1, ?2)`
-	sqlAddMatch    = `INSERT INTO matches (event, version, verdict, reason, detail, run)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
+	sqlAddMatch    = `INSERT INTO matches (event, version, verdict, reason, detail, run, readings)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`
 )
 
 // version finds or stores the number of a version of a playbook.
@@ -326,8 +334,12 @@ func (ad *admission) decisions(event int64, matches []engine.Match) error {
 			continue
 		}
 		version, err := ad.version(m.Playbook, m.Digest)
+		var readings any
+		if err == nil && len(m.Readings) > 0 {
+			readings, err = json.Marshal(m.Readings)
+		}
 		if err == nil {
-			_, err = ad.exec(sqlAddMatch, event, version, string(m.Verdict), m.Reason, m.Detail, string(m.Run))
+			_, err = ad.exec(sqlAddMatch, event, version, string(m.Verdict), m.Reason, m.Detail, string(m.Run), readings)
 		}
 		if err != nil {
 			return fmt.Errorf("decision of %s: %w", m.Playbook, err)

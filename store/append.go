@@ -50,6 +50,9 @@ func (t *tx) append(a engine.Append) error {
 	if err := checkEntries(a.Entries, r.last); err != nil {
 		return err
 	}
+	if err := t.leave(a.Left); err != nil {
+		return err
+	}
 	if err := t.addHistory(r.n, a.Entries, a.Writes); err != nil {
 		return err
 	}

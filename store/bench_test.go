@@ -104,3 +104,46 @@ func processorTime() int64 {
 	}
 	return u.Utime.Nano() + u.Stime.Nano()
 }
+
+// BenchmarkHistory measures what a count costs in an index of a million objects, half of which have one value in
+// common: by a value that few have, by the one that many have, by both, and by two that are never together.
+func BenchmarkHistory(b *testing.B) {
+	const objects, page = 1_000_000, 20_000 // as many as there may be runs
+	db := newTest(b)
+	trait := func(field, value string) engine.Trait {
+		return engine.Trait{Kind: "alert", Field: field, Value: value}
+	}
+	for n := 0; n < objects; n += page {
+		x := engine.Indexed{}
+		for i := n; i < n+page; i++ {
+			x.Events = append(x.Events, engine.IndexedEvent{Tenant: "contoso", Object: fmt.Sprint("alerts/", i), Seen: moments(i), Traits: []engine.Trait{
+				trait("user", fmt.Sprint("user", i%100_000)), trait("severity", []string{"low", "high"}[i%2])}})
+		}
+		if err := db.Index(b.Context(), x); err != nil {
+			b.Fatal(err)
+		}
+	}
+	term := func(field, value string) engine.HistoryTerm {
+		return engine.HistoryTerm{Field: field, Values: []string{value}}
+	}
+	for _, c := range []struct {
+		name  string
+		where []engine.HistoryTerm
+		want  int
+	}{
+		{"few", []engine.HistoryTerm{term("user", "user7")}, 10},
+		{"many", []engine.HistoryTerm{term("severity", "high")}, 1000},
+		{"both", []engine.HistoryTerm{term("user", "user7"), term("severity", "high")}, 10},
+		{"never", []engine.HistoryTerm{term("severity", "high"), term("severity", "low")}, 0},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				list, err := db.History(b.Context(), engine.HistoryQuery{Tenant: "contoso", Kind: "alert", Where: c.where,
+					From: moments(0), To: moments(objects), Limit: 1000})
+				if err != nil || len(list) != c.want {
+					b.Fatalf("%d objects, %v", len(list), err)
+				}
+			}
+		})
+	}
+}

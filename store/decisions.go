@@ -13,7 +13,7 @@ const (
 	sqlEventSet = `SELECT e.n, e.tenant, e.source, e.facts, coalesce(s.digest, ''), coalesce(s.members, '')
 		FROM events e LEFT JOIN sets s ON s.n = e.set_n WHERE e.id = ?1`
 	sqlMember  = `SELECT v.playbook, v.digest, s.content FROM screens s JOIN versions v ON v.n = s.version WHERE s.n = ?1`
-	sqlMatches = `SELECT v.playbook, v.digest, m.verdict, m.reason, m.detail, m.run
+	sqlMatches = `SELECT v.playbook, v.digest, m.verdict, m.reason, m.detail, m.run, m.readings
 		FROM matches m JOIN versions v ON v.n = m.version WHERE m.event = ?1 ORDER BY m.version`
 )
 
@@ -50,6 +50,34 @@ func (r *Reader) Matches(ctx context.Context, run engine.RunID) ([]engine.Match,
 		return nil, fmt.Errorf("decisions that led to run %s: %w", run, err)
 	}
 	return list, nil
+}
+
+const sqlFacts = `SELECT facts FROM events WHERE id = ?1`
+
+// ListVersions returns the digests of the watchlists that an event was held against, by name.
+func (r *Reader) ListVersions(ctx context.Context, event string) (map[string]string, error) {
+	var f *engine.Facts
+	err := r.look(ctx, func(v *view) error {
+		var facts []byte
+		ok, err := v.get(sqlFacts, []any{event}, &facts)
+		switch {
+		case err == nil && !ok:
+			return engine.ErrNotFound
+		case err != nil || facts == nil:
+			return err
+		}
+		if err := json.Unmarshal(facts, &f); err != nil {
+			return fmt.Errorf("%w: facts: %w", ErrCorrupt, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watchlists of event %q: %w", event, err)
+	}
+	if f == nil {
+		return nil, nil
+	}
+	return f.Versions, nil
 }
 
 const sqlEventOfRun = `SELECT e.id FROM runs r JOIN events e ON e.n = r.event WHERE r.id = ?1`
@@ -143,9 +171,15 @@ func (v *view) member(n int64) (m engine.SetMember, err error) {
 
 func readMatch(row scanner) (engine.Match, error) {
 	var m engine.Match
-	err := row.Scan(&m.Playbook, &m.Digest, &m.Verdict, &m.Reason, &m.Detail, &m.Run)
+	var readings []byte
+	err := row.Scan(&m.Playbook, &m.Digest, &m.Verdict, &m.Reason, &m.Detail, &m.Run, &readings)
 	if err != nil {
 		return m, err
+	}
+	if readings != nil {
+		if err := json.Unmarshal(readings, &m.Readings); err != nil {
+			return m, fmt.Errorf("%w: readings: %w", ErrCorrupt, err)
+		}
 	}
 	if err := m.Verdict.Check(); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrCorrupt, err)

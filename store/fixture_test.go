@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -160,6 +161,40 @@ func clocked(t *testing.T, db *DB) {
 	mustAdmit(t, db, a)
 }
 
+// inquisitive adds what schema 9 brought: a decision that asked, and what asking leaves behind.
+func inquisitive(t *testing.T, db *DB) {
+	t.Helper()
+	ev := someEvent("q", 1)
+	run := someRun(ev, "triage")
+	a := admissionOf(ev, run)
+	p := &a.Events[0]
+	p.Matches[0].Readings = []engine.Reading{{Name: "seen", By: "triage", Args: json.RawMessage(`["k",3600]`), Value: json.RawMessage("false")}}
+	p.Sightings = []engine.Sighting{{Tenant: ev.Tenant, Playbook: "triage", Key: "k", Event: ev.ID, At: moments(2), Window: time.Hour}}
+	p.Index = &engine.IndexedEvent{Tenant: ev.Tenant, Object: ev.Object, Seen: ev.Seen,
+		Traits: []engine.Trait{{Kind: "alert", Field: "user", Value: "ann"}}, Loads: []engine.Load{{Tenant: ev.Tenant, Object: ev.Object, Who: "ann", At: ev.Seen}}}
+	mustAdmit(t, db, a)
+	mustAppend(t, db, engine.Append{Run: run.Run.ID, State: engine.Ready, Left: engine.Left{Puts: []engine.Put{{
+		Tenant: ev.Tenant, Playbook: "triage", Key: "k", Value: json.RawMessage("1"), At: moments(3), Expires: moments(3600)}}}})
+	if err := db.Index(t.Context(), engine.Indexed{Fields: []playbooks.HistoryField{{Kind: "alert", Field: "user"}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answers is what a database answers to what asking left behind.
+func answers(t *testing.T, r *Reader) string {
+	t.Helper()
+	seen, err1 := r.Seen(t.Context(), engine.Sighting{Tenant: "contoso", Playbook: "triage", Key: "k", Event: "other", At: moments(3), Window: time.Hour})
+	state, err2 := r.State(t.Context(), engine.StateKey{Tenant: "contoso", Playbook: "triage", Key: "k"}, moments(4))
+	objects, err3 := r.History(t.Context(), engine.HistoryQuery{Tenant: "contoso", Kind: "alert", From: moments(0), To: moments(9), Limit: 9,
+		Where: []engine.HistoryTerm{{Field: "user", Values: []string{"ann"}}}})
+	loads, err4 := r.Loads(t.Context(), "contoso", []string{"ann"})
+	fields, err5 := r.Indexed(t.Context())
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(seen, string(state), objects, loads, fields)
+}
+
 func position(i int) string {
 	if i == 0 {
 		return ""
@@ -248,6 +283,7 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 		screened(t, db)
 		changed(t, db)
 		clocked(t, db)
+		inquisitive(t, db)
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -256,6 +292,7 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 	fresh := newTest(t)
 	story(t, fresh)
 	want := tell(t, fresh.Reader)
+	told := answers(t, fresh.Reader)
 	for version := 1; version <= len(known); version++ {
 		path := filepath.Join(t.TempDir(), "journal.db")
 		copyFile(t, filepath.Join("testdata", fmt.Sprintf("v%d.db", version)), path)
@@ -270,6 +307,12 @@ func TestFilesOfEveryReleasedSchemaAreReadUnchanged(t *testing.T) {
 		case 8:
 			clocked(t, fresh)
 			want = tell(t, fresh.Reader)
+		case 9:
+			inquisitive(t, fresh)
+			want, told = tell(t, fresh.Reader), answers(t, fresh.Reader)
+		}
+		if diff := cmp.Diff(told, answers(t, db.Reader)); diff != "" {
+			t.Errorf("schema %d answers (-now +file):\n%s", version, diff)
 		}
 		if diff := cmp.Diff(want, tell(t, db.Reader)); diff != "" {
 			t.Errorf("schema %d (-now +file):\n%s", version, diff)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -41,6 +42,13 @@ type twins struct {
 	runs   []engine.RunID
 	seqs   map[engine.RunID]int
 	now    int
+	latest int
+}
+
+// clock is the latest moment so far: what has expired once may be gone when clocks go back, and need not.
+func (m *twins) clock() int {
+	m.latest = max(m.latest, m.now)
+	return m.latest
 }
 
 // kind reduces an error to what callers can tell apart.
@@ -54,6 +62,8 @@ func kind(err error) string {
 		return "out of order"
 	case errors.Is(err, engine.ErrCursorMoved):
 		return "cursor moved"
+	case errors.Is(err, engine.ErrMoved):
+		return "moved"
 	}
 	return "other"
 }
@@ -140,11 +150,37 @@ func (m *twins) append(t *rapid.T) {
 		a.Writes = []engine.Write{{Tenant: "contoso", Playbook: "p", Run: a.Run, At: moments(m.now)}}
 		a.Writes[0].Object = "alerts/0"
 	}
+	a.Left = m.left(t)
 	errA, errB := m.db.Append(m.ctx, a), m.memory.Append(m.ctx, a)
 	same(t, "append", nil, nil, errA, errB)
 	if errA == nil {
 		m.seqs[a.Run] += len(a.Entries)
 	}
+}
+
+// left is what a decision leaves behind: sometimes by answers that are not true any more.
+func (m *twins) left(t *rapid.T) (l engine.Left) {
+	for range rapid.IntRange(0, 2).Draw(t, "marks") {
+		mark := m.mark(t)
+		mark.Seen = rapid.Bool().Draw(t, "seen")
+		l.Sightings = append(l.Sightings, mark)
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "puts") {
+		p := engine.Put{Tenant: "contoso", Playbook: "p", Key: m.key(t), At: moments(m.clock()), Expires: moments(m.clock() + rapid.IntRange(0, 20).Draw(t, "for"))}
+		p.Value = rapid.SampledFrom([]json.RawMessage{nil, json.RawMessage("1"), json.RawMessage("2")}).Draw(t, "value")
+		if p.Read = rapid.IntRange(0, 3).Draw(t, "read") == 0; p.Read {
+			p.Was = rapid.SampledFrom([]json.RawMessage{nil, json.RawMessage("1")}).Draw(t, "was")
+		}
+		l.Puts = append(l.Puts, p)
+	}
+	return l
+}
+
+func (m *twins) key(t *rapid.T) string { return rapid.SampledFrom([]string{"k", "l"}).Draw(t, "key") }
+
+func (m *twins) mark(t *rapid.T) engine.Sighting {
+	return engine.Sighting{Tenant: "contoso", Playbook: "p", Key: m.key(t), Event: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "event")),
+		At: moments(m.now + rapid.IntRange(-3, 0).Draw(t, "asked")), Window: time.Duration(rapid.IntRange(1, 20).Draw(t, "within")) * time.Second}
 }
 
 func (m *twins) compare(t *rapid.T) {
@@ -176,6 +212,14 @@ func (m *twins) compare(t *rapid.T) {
 	xa, errA := m.db.Writes(m.ctx, "contoso", "alerts/0", moments(m.now-20))
 	xb, errB := m.memory.Writes(m.ctx, "contoso", "alerts/0", moments(m.now-20))
 	same(t, "writes", len(xa), len(xb), errA, errB)
+	mark := m.mark(t)
+	sa, errA := m.db.Seen(m.ctx, mark)
+	sb, errB := m.memory.Seen(m.ctx, mark)
+	same(t, "seen", sa, sb, errA, errB)
+	key := engine.StateKey{Tenant: "contoso", Playbook: "p", Key: m.key(t)}
+	va, errA := m.db.State(m.ctx, key, moments(m.clock()))
+	vb, errB := m.memory.State(m.ctx, key, moments(m.clock()))
+	same(t, "state", string(va), string(vb), errA, errB)
 	if len(m.runs) > 0 {
 		id := m.runs[len(m.runs)-1]
 		ra, errA := m.db.Load(m.ctx, id)

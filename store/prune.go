@@ -32,7 +32,7 @@ type Pruned struct {
 // that have no object are taken for new.
 func (db *DB) Prune(ctx context.Context, before time.Time, limit int) (Pruned, error) {
 	p := pruning{db: db, moment: before, before: stamp(before), forget: stamp(before.Add(-ObjectMemory))}
-	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.uses, p.clocks, p.rest}
+	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.uses, p.clocks, p.asked, p.rest}
 	for _, step := range steps {
 		if err := step(ctx, limit); err != nil {
 			return p.done, fmt.Errorf("prune: %w", err)
@@ -203,6 +203,29 @@ func (p *pruning) drop(ctx context.Context, query string, before int64, limit in
 			return nil
 		}
 		left -= int(dropped)
+	}
+	return nil
+}
+
+// What was left behind for later questions, with the time before which it goes. A value of the state that has
+// expired, and a mark whose window is over, answer nothing any more.
+const (
+	sqlDropMarks = `DELETE FROM marks WHERE n IN (SELECT n FROM marks WHERE until < ?1 ORDER BY until LIMIT ?2)`
+	sqlDropKept  = `DELETE FROM kept WHERE (playbook, tenant, key) IN (
+		SELECT playbook, tenant, key FROM kept WHERE expires < ?1 ORDER BY expires LIMIT ?2)`
+	sqlDropTraits = `DELETE FROM traits WHERE (trait, object) IN (SELECT trait, object FROM traits WHERE seen < ?1 ORDER BY seen LIMIT ?2)`
+	sqlDropLoads  = `DELETE FROM loads WHERE (tenant, object) IN (SELECT tenant, object FROM loads WHERE at < ?1 ORDER BY at LIMIT ?2)`
+)
+
+// asked deletes what nobody can ask for any more, and what history() counts with the events that it counts.
+func (p *pruning) asked(ctx context.Context, limit int) error {
+	for _, old := range []struct {
+		query  string
+		before int64
+	}{{sqlDropMarks, p.before}, {sqlDropKept, p.before}, {sqlDropTraits, p.before}, {sqlDropLoads, p.forget}} {
+		if err := p.drop(ctx, old.query, old.before, limit, new(int)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

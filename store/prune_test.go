@@ -318,3 +318,40 @@ func TestABackupReplacesNoFileAndLeavesNoHalfOne(t *testing.T) {
 		t.Errorf("%v, %v", files, err)
 	}
 }
+
+func TestWhatWasLeftForQuestionsGoesWhenItAnswersNothingAnyMore(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	inquisitive(t, db) // a mark until 3602, a value until 3600, a trait since 2
+	for _, c := range []struct {
+		before int
+		want   string
+	}{{0, "true 1 [alerts/q]"}, {3, "true 1 []"}, {3601, "true  []"}, {3603, "false  []"}} {
+		prune(t, db, moments(c.before), 1000)
+		seen, err1 := db.Seen(t.Context(), engine.Sighting{Tenant: "contoso", Playbook: "triage", Key: "k", Event: "other", At: moments(3), Window: time.Hour})
+		state, err2 := db.State(t.Context(), engine.StateKey{Tenant: "contoso", Playbook: "triage", Key: "k"}, moments(4))
+		objects, err3 := db.History(t.Context(), engine.HistoryQuery{Tenant: "contoso", Kind: "alert", From: moments(0), To: moments(9), Limit: 9,
+			Where: []engine.HistoryTerm{{Field: "user", Values: []string{"ann"}}}})
+		if got := fmt.Sprint(seen, " ", string(state), " ", objects); got != c.want || errors.Join(err1, err2, err3) != nil {
+			t.Errorf("after retention to %d: %s, want %s (%v)", c.before, got, c.want, errors.Join(err1, err2, err3))
+		}
+	}
+}
+
+func TestValuesThatHaveExpiredDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	run := mustStart(t, db, "a", 1, "triage")
+	for i := range 50 {
+		mustAppend(t, db, engine.Append{Run: run.ID, State: engine.Ready, Left: engine.Left{Puts: []engine.Put{{
+			Tenant: "contoso", Playbook: "triage", Key: fmt.Sprint(i), Value: json.RawMessage("1"), At: moments(100 * i), Expires: moments(100*i + 1)}}}})
+	}
+	var n int
+	err := db.look(t.Context(), func(v *view) error {
+		_, err := v.get("SELECT count(*) FROM kept", nil, &n)
+		return err
+	})
+	if err != nil || n != 1 {
+		t.Errorf("%d values are stored, of which one has not expired; %v", n, err)
+	}
+}

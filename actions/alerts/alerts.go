@@ -67,7 +67,7 @@ func (f family) get() actions.Action {
 
 // listInput is the input of alert.list.
 type listInput struct {
-	Filter string `json:"filter,omitempty" play:"max=4096;example=severity eq 'high' and status eq 'new';doc=Graph's $filter. Text from outside must go through odata()."`
+	Filter string `json:"filter,omitempty" play:"max=4096;format=odata;example=severity eq 'high' and status eq 'new';doc=Graph's $filter. Text from outside must go through odata()."`
 	Top    int    `json:"top,omitempty" play:"min=1;max=100;default=25;doc=How many alerts at most."`
 }
 

@@ -10,7 +10,7 @@ import (
 
 // listInput is the input of incident.list.
 type listInput struct {
-	Filter string `json:"filter,omitempty" play:"max=4096;example=status eq 'active';doc=Graph's $filter. Text from outside must go through odata()."`
+	Filter string `json:"filter,omitempty" play:"max=4096;format=odata;example=status eq 'active';doc=Graph's $filter. Text from outside must go through odata()."`
 	Top    int    `json:"top,omitempty" play:"min=1;max=100;default=25;doc=How many incidents at most."`
 	Expand string `json:"expand,omitempty" play:"enum=alerts;example=alerts;doc=alerts: read their alerts too."`
 }

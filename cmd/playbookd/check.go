@@ -23,12 +23,13 @@ import (
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/playtest"
+	"github.com/playbookd/playbookd/playbooks/rota"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 )
 
 // codes are all findings that any command can print.
 func codes() []diag.Code {
-	all := slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), calendar.Codes(), config.Codes())
+	all := slices.Concat(document.Codes(), playbooks.Codes(), playtest.Codes(), watchlist.Codes(), calendar.Codes(), rota.Codes(), config.Codes())
 	slices.SortStableFunc(all, func(a, b diag.Code) int { return strings.Compare(a.Code, b.Code) })
 	return all
 }
@@ -46,7 +47,7 @@ func newCheck(s *streams) *cobra.Command {
 		Long: `Check reads playbooks (files, or directories with everything below them) and says what is wrong with them, with
 line, column and the mend. Watchlists are read from --lists, from the directory that the configuration names, or from a
 directory "lists" beside the playbooks; without any of them, every list name is taken for granted. It is the same with
-calendars, --calendars and "calendars". A file of tests that is named (NAME.test.yaml) is looked at for its form; "playbookd test"
+calendars, --calendars and "calendars", and with rotas, in the directory that the configuration names or in "rotas". A file of tests that is named (NAME.test.yaml) is looked at for its form; "playbookd test"
 runs it.
 
 A file that calls other playbooks finds them in its directory and below.
@@ -91,7 +92,7 @@ func check(paths []string, beside besideFlags, configFile string) (diag.Findings
 }
 
 // besideFlags say where what lies beside playbooks is.
-type besideFlags struct{ lists, calendars string }
+type besideFlags struct{ lists, calendars, rotas string }
 
 func (f *besideFlags) add(cmd *cobra.Command, lists, calendars string) {
 	cmd.Flags().StringVar(&f.lists, "lists", "", lists)
@@ -101,12 +102,12 @@ func (f *besideFlags) add(cmd *cobra.Command, lists, calendars string) {
 // orThoseOf takes what was not said from a configuration.
 func (f besideFlags) orThoseOf(c *config.Config) besideFlags {
 	if c != nil {
-		f.lists, f.calendars = cmp.Or(f.lists, c.Lists), cmp.Or(f.calendars, c.Calendars)
+		f.lists, f.calendars, f.rotas = cmp.Or(f.lists, c.Lists), cmp.Or(f.calendars, c.Calendars), c.Rotas
 	}
 	return f
 }
 
-// dirs completes the directories that belong to playbooks: lists and calendars in them or beside them.
+// dirs completes the directories that belong to playbooks: lists, calendars and rotas in them or beside them.
 // One that is "" does not exist.
 func (f besideFlags) dirs(path string, isDir bool) daemon.Dirs {
 	if !isDir {
@@ -120,12 +121,15 @@ func (f besideFlags) dirs(path string, isDir bool) daemon.Dirs {
 		}
 		return ""
 	}
-	d := daemon.Dirs{Playbooks: path, Lists: f.lists, Calendars: f.calendars}
+	d := daemon.Dirs{Playbooks: path, Lists: f.lists, Calendars: f.calendars, Rotas: f.rotas}
 	if d.Lists == "" {
 		d.Lists = find("lists")
 	}
 	if d.Calendars == "" {
 		d.Calendars = find("calendars")
+	}
+	if d.Rotas == "" {
+		d.Rotas = find("rotas")
 	}
 	return d
 }

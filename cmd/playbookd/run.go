@@ -17,6 +17,7 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/calendar"
+	"github.com/playbookd/playbookd/playbooks/rota"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/triggers"
 )
@@ -35,7 +36,8 @@ func newRun(s *streams) *cobra.Command {
 or the name of one of the configuration's playbooks.
 
 Without --live nothing is changed and nothing recorded: steps that only read are performed (with -c, against the configured
-tenant), of all others the journal shows what they would have been. With --live the run is recorded in the configured
+tenant), of all others the journal shows what they would have been. No key was seen then, the playbook has kept nothing, and
+nobody has anything to do; who is on duty is asked of the rotas. With --live the run is recorded in the configured
 journal, which no daemon may hold meanwhile.
 
 Exit codes: 0 the run succeeded, 1 the event did not match or the run did not succeed, 2 the command could not do its work.`,
@@ -114,6 +116,9 @@ func (s *streams) playbook(name string, flags besideFlags, c *config.Config) (*p
 		}
 		if beside.Calendars == nil {
 			beside.Calendars = &calendar.Set{}
+		}
+		if beside.Rotas == nil {
+			beside.Rotas = &rota.Set{}
 		}
 		p, more := playbooks.Compile(name, src, daemon.Compiling(catalog(), beside, time.Now()))
 		return p, beside, s.refuse(append(findings, more...), name)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,7 @@ type runReport struct {
 	Decision engine.Match         `json:"decision"`
 	When     string               `json:"when,omitempty"`     // the condition that was true
 	Released *engine.ReleasedData `json:"released,omitempty"` // a person's last word on a run that was held
+	Readings []engine.Reading     `json:"readings,omitempty"` // what its vars asked the world
 	Steps    []*engine.StepTrace  `json:"steps"`
 }
 
@@ -75,6 +78,8 @@ func report(l engine.Loaded, decisions []engine.Match) runReport {
 	if p != nil && p.When != nil {
 		r.When = strings.TrimSpace(p.When.Source())
 	}
+	vars := slices.DeleteFunc(slices.Clone(l.Entries), func(e engine.Entry) bool { return e.Path != "" })
+	r.Readings, _ = engine.Readings(vars) // what can't be read, the journal's check reports
 	r.Released, r.Steps = engine.ReleasedBy(l.Entries), engine.Trace(p, l.Entries)
 	return r
 }
@@ -91,15 +96,35 @@ func (s *streams) showEvent(cmd *cobra.Command, r *store.Reader, id string) erro
 	if err != nil {
 		return err
 	}
-	if s.json {
-		return s.printJSON(map[string]any{"event": ev, "decisions": decisions})
+	lists, err := r.ListVersions(cmd.Context(), id)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(s.out, "event  %s\nabout  %s\nseen   %s\n\n", plain(ev.ID, 200), plain(ev.Title, 120), ev.Seen.Local().Format("2006-01-02 15:04:05"))
+	if s.json {
+		told := map[string]any{"event": ev, "decisions": decisions}
+		if lists != nil {
+			told["lists"] = lists
+		}
+		return s.printJSON(told)
+	}
+	fmt.Fprintf(s.out, "event  %s\nabout  %s\nseen   %s\n", plain(ev.ID, 200), plain(ev.Title, 120), ev.Seen.Local().Format("2006-01-02 15:04:05"))
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		fmt.Fprintf(s.out, "list   %s as of %s\n", name, short(lists[name]))
+	}
+	fmt.Fprintln(s.out)
 	var rows [][]string
 	for _, m := range decisions {
 		rows = append(rows, []string{m.Playbook, string(m.Verdict), m.Reason, plain(m.Detail, 100), string(m.Run)})
 	}
-	return table(s.out, []string{"PLAYBOOK", "DECISION", "REASON", "BECAUSE", "RUN"}, rows)
+	if err := table(s.out, []string{"PLAYBOOK", "DECISION", "REASON", "BECAUSE", "RUN"}, rows); err != nil {
+		return err
+	}
+	for _, m := range decisions {
+		for _, reading := range m.Readings {
+			fmt.Fprintf(s.out, "%s read %s\n", m.Playbook, plain(reading.String(), 300))
+		}
+	}
+	return nil
 }
 
 func (s *streams) showRun(r runReport) error {
@@ -130,6 +155,9 @@ func (s *streams) showRun(r runReport) error {
 		because = "when was true: " + plain(r.When, 300)
 	}
 	line("because", "%s", because)
+	for _, reading := range append(slices.Clone(r.Decision.Readings), r.Readings...) {
+		line("read", "%s", plain(reading.String(), 300))
+	}
 	line("created", "%s", run.Created.Local().Format("2006-01-02 15:04:05.000"))
 	if r.Released != nil {
 		word := "released by "
@@ -198,6 +226,9 @@ func (s *streams) showStep(step *engine.StepTrace) {
 		fmt.Fprintf(s.out, ": %s", plain(step.Message, 300))
 	}
 	fmt.Fprintln(s.out)
+	for _, reading := range step.Readings {
+		fmt.Fprintf(s.out, "    read    %s\n", plain(reading.String(), 400))
+	}
 	s.showQuestion(step)
 	for _, a := range step.Attempts {
 		s.showAttempt(a)

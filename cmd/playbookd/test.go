@@ -142,7 +142,7 @@ func testPath(path string, flags besideFlags) (results []playtest.Result, covere
 			findings = append(findings, f)
 		}
 	}
-	t := &playtest.Tester{Set: set, Lists: contentOf(beside.Lists), Calendars: beside.Calendars}
+	t := &playtest.Tester{Set: set, Lists: contentOf(beside.Lists), Calendars: beside.Calendars, Rotas: beside.Rotas}
 	for _, name := range names {
 		file, more := readTests(dir, name)
 		findings = append(findings, more...)

@@ -41,7 +41,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) engine.Journal, reopen func(t *testing.T, j engine.Journal) engine.Journal) {
 	groups := map[string]map[string]func(*testing.T, world){
 		"Admit": admitting(), "Dedupe": deduping(), "Hold": holding(), "Append": appending(), "Ready": readying(),
-		"Look": looking(), "Count": counting(), "End": ending(), "Values": values(), "Together": together(), "Clocks": clocking(),
+		"Look": looking(), "Count": counting(), "End": ending(), "Values": values(), "Together": together(), "Clocks": clocking(), "Ask": asking(),
 	}
 	for group, tests := range groups {
 		t.Run(group, func(t *testing.T) {

@@ -73,6 +73,10 @@ func (ad *admission) admit(a engine.Admission) error {
 			put(ad, ad.documents, digest, append([]byte{}, content...))
 		}
 	}
+	if slices.ContainsFunc(a.Events, func(p engine.Planned) bool { return p.Index != nil || len(p.Sightings) > 0 }) {
+		before := ad.left.clone()
+		ad.undo = append(ad.undo, func() { ad.left = before })
+	}
 	set, err := ad.set(a.Set)
 	if err != nil {
 		return err
@@ -140,8 +144,14 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 	if err := ad.setClocks(p.Clocks); err != nil {
 		return err
 	}
+	if err := ad.left.take(engine.Left{Sightings: p.Sightings}); err != nil {
+		return err
+	}
+	if p.Index != nil {
+		ad.left.index(*p.Index)
+	}
 	ad.receipt.Admitted++
-	ev := event{Event: copyEvent(p.Event), set: set, matches: slices.Clone(p.Matches)}
+	ev := event{Event: copyEvent(p.Event), set: set, matches: copyMatches(p.Matches)}
 	if p.Facts != nil {
 		var err error
 		if ev.facts, err = json.Marshal(p.Facts); err != nil {
@@ -270,6 +280,25 @@ func copyClock(c engine.Clock) engine.Clock {
 		c.Marks[i].At = plain(c.Marks[i].At)
 	}
 	return c
+}
+
+func copyMatches(matches []engine.Match) []engine.Match {
+	list := slices.Clone(matches)
+	for i := range list {
+		list[i].Readings = copyReadings(list[i].Readings)
+	}
+	return list
+}
+
+func copyReadings(readings []engine.Reading) []engine.Reading {
+	if len(readings) == 0 {
+		return nil
+	}
+	list := slices.Clone(readings)
+	for i := range list {
+		list[i].Args, list[i].Value = copyBytes(list[i].Args), copyBytes(list[i].Value)
+	}
+	return list
 }
 
 func copyRun(r engine.Run) engine.Run {

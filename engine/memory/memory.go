@@ -39,6 +39,7 @@ type state struct {
 	dedupe    map[dedupeKey]dedupe
 	uses      []engine.Use
 	clocks    map[clockKey]engine.Clock
+	left      left
 }
 
 type event struct {
@@ -73,6 +74,7 @@ func New() *Journal {
 		sets: map[string][]engine.SetMember{}, byEvent: map[string]int{}, byRun: map[engine.RunID]*run{}, latest: map[object]int{},
 		documents: map[string][]byte{}, cursors: map[string]string{}, dedupe: map[dedupeKey]dedupe{},
 		clocks: map[clockKey]engine.Clock{},
+		left:   newLeft(),
 	}}
 }
 
@@ -105,6 +107,9 @@ func (j *Journal) append(a engine.Append) error {
 		return fmt.Errorf("it is over (%s): %w", r.State, engine.ErrOutOfOrder)
 	}
 	if err := engine.CheckEntries(a.Entries, len(r.entries)); err != nil {
+		return err
+	}
+	if err := j.state.left.take(a.Left); err != nil {
 		return err
 	}
 	r.State, r.Message, r.Wake, r.Ended = a.State, a.Message, plain(a.Wake), plain(a.Ended)
@@ -366,7 +371,7 @@ func (j *Journal) Decisions(ctx context.Context, id string) ([]engine.Match, err
 	if err != nil {
 		return nil, fmt.Errorf("decisions about event %q: %w", id, err)
 	}
-	return list, nil
+	return copyMatches(list), nil
 }
 
 // throughJSON copies values and gives them the types that they have when read from JSON, as any

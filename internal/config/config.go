@@ -66,6 +66,7 @@ type Config struct {
 	Playbooks string // directory
 	Lists     string // directory
 	Calendars string // directory
+	Rotas     string // directory
 	Listen    string
 	TLSCert   string
 	TLSKey    string

@@ -62,8 +62,8 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 	w := &walker{dir: dir, findings: findings}
 	c := &Config{
 		File: file, Data: filepath.Join(dir, "data"), Playbooks: filepath.Join(dir, "playbooks"), Lists: filepath.Join(dir, "lists"),
-		Calendars: filepath.Join(dir, "calendars"),
-		Listen:    DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
+		Calendars: filepath.Join(dir, "calendars"), Rotas: filepath.Join(dir, "rotas"),
+		Listen: DefaultListen, Retention: DefaultRetention, LogFormat: "text", LogLevel: "info",
 		Backup:  Backup{Every: DefaultBackup, Keep: DefaultBackups},
 		Secrets: map[string]secret.Source{}, Channels: map[string]Channel{}, Hooks: map[string]Hook{}, People: map[string]Person{},
 	}
@@ -76,6 +76,7 @@ func Parse(file string, src []byte) (*Config, diag.Findings) {
 		"playbooks":    w.path(&c.Playbooks),
 		"lists":        w.path(&c.Lists),
 		"calendars":    w.path(&c.Calendars),
+		"rotas":        w.path(&c.Rotas),
 		"listen":       w.text(&c.Listen),
 		"metrics":      w.text(&c.Metrics),
 		"behind_proxy": w.flag(&c.BehindProxy),

@@ -143,7 +143,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 		return d, err
 	}
 	d.engine = engine.New(engine.Options{
-		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Calendars: calendars{d}, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers, Now: o.Now,
+		Journal: d.journal, Compile: Recompile(d.registry), Lists: d, Rotas: d, Calendars: calendars{d}, Observer: logged{d.root.With("component", "engine"), d.counts, o.Observer}, Log: d.root, Workers: o.Config.Workers, Now: o.Now,
 		Ceiling: engine.Ceiling{Runs: o.Config.CeilingRuns, Within: o.Config.CeilingWithin},
 	})
 	if err = d.newSources(); err != nil {
@@ -203,6 +203,14 @@ func (c calendars) Get(name string) *calendar.Calendar {
 	all := c.d.beside.Calendars
 	c.d.mu.Unlock()
 	return all.Get(name)
+}
+
+// OnDuty implements [engine.Rotas] with the rotas as they are now.
+func (d *Daemon) OnDuty(name string, at time.Time) (who, version string, ok bool) {
+	d.mu.Lock()
+	rotas := d.beside.Rotas
+	d.mu.Unlock()
+	return rotas.OnDuty(name, at)
 }
 
 // Engine returns the daemon's engine, for tests and for the demo's summary.

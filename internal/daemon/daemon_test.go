@@ -307,6 +307,29 @@ func TestAPlaybookThatFailsToLoadNeverReplacesOneThatWorks(t *testing.T) {
 	}
 }
 
+func TestARotaIsReadAnewAndOneWithMistakesNeverReplacesOneThatWorks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, simulator.Options{})
+	s.only("name: noted\ntriggers: [{poll: {resource: alerts, every: 10s}}]\nsteps: [{action: log, with: {message: \"${{ onDuty('tier1') }}\"}}]\n")
+	rota := "timezone: UTC\nstart: 2020-01-06\nmembers: [ann]\n"
+	s.Write("rotas/tier1.yaml", rota)
+	s.start()
+	for _, c := range []struct{ what, text, who string }{
+		{"as it was read first", rota, "ann"},
+		{"changed", strings.Replace(rota, "ann", "bob", 1), "bob"},
+		{"with a mistake", strings.Replace(rota, "timezone", "timezon", 1), "bob"},
+		{"mended", rota, "ann"},
+	} {
+		s.Write("rotas/tier1.yaml", c.text)
+		if err := s.d.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if who, version, ok := s.d.OnDuty("tier1", time.Now()); who != c.who || version == "" || !ok {
+			t.Errorf("%s: on duty is %q by %q, want %s", c.what, who, version, c.who)
+		}
+	}
+}
+
 func TestStoppingInTheMiddleOfWorkLeavesNothingInDoubt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, simulator.Options{Seed: 4, Alerts: 60, Faults: []simulator.Fault{

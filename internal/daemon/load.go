@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,24 +15,27 @@ import (
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/calendar"
+	"github.com/playbookd/playbookd/playbooks/expression"
+	"github.com/playbookd/playbookd/playbooks/rota"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 	"github.com/playbookd/playbookd/triggers"
 )
 
 // Dirs are the directories that a daemon reads.
-type Dirs struct{ Playbooks, Lists, Calendars string }
+type Dirs struct{ Playbooks, Lists, Calendars, Rotas string }
 
 // DirsOf are those of a configuration.
 func DirsOf(c *config.Config) Dirs {
-	return Dirs{Playbooks: c.Playbooks, Lists: c.Lists, Calendars: c.Calendars}
+	return Dirs{Playbooks: c.Playbooks, Lists: c.Lists, Calendars: c.Calendars, Rotas: c.Rotas}
 }
 
 // Beside is what lies beside playbooks. A set that is nil was not read.
 type Beside struct {
 	Lists     *watchlist.Set
 	Calendars *calendar.Set
+	Rotas     *rota.Set
 
-	brokenLists, brokenCalendars bool // some of their files can't be used
+	brokenLists, brokenCalendars, brokenRotas bool // some of their files can't be used
 }
 
 // or is b, with what is broken of it as it was before, when it was not.
@@ -42,10 +46,13 @@ func (b Beside) or(before Beside) Beside {
 	if b.brokenCalendars && before.Calendars != nil {
 		b.Calendars = before.Calendars
 	}
+	if b.brokenRotas && before.Rotas != nil {
+		b.Rotas = before.Rotas
+	}
 	return b
 }
 
-// ReadBeside reads watchlists and calendars; a directory that is "" is not read.
+// ReadBeside reads watchlists, calendars and rotas; a directory that is "" is not read.
 func ReadBeside(dirs Dirs) (Beside, diag.Findings) {
 	var b Beside
 	var findings diag.Findings
@@ -62,6 +69,7 @@ func ReadBeside(dirs Dirs) (Beside, diag.Findings) {
 	}
 	b.brokenLists = read(dirs.Lists, func(fsys fs.FS) (f diag.Findings) { b.Lists, f = watchlist.Load(fsys, "."); return f })
 	b.brokenCalendars = read(dirs.Calendars, func(fsys fs.FS) (f diag.Findings) { b.Calendars, f = calendar.Load(fsys, "."); return f })
+	b.brokenRotas = read(dirs.Rotas, func(fsys fs.FS) (f diag.Findings) { b.Rotas, f = rota.Load(fsys, "."); return f })
 	return b, findings
 }
 
@@ -80,7 +88,7 @@ func Compiling(catalog playbooks.Catalog, beside Beside, now time.Time) playbook
 		o.Lists = map[string]playbooks.ListInfo{}
 		for _, name := range beside.Lists.Names() {
 			values, _, _ := beside.Lists.Get(name)
-			o.Lists[name] = playbooks.ListInfo{Entries: len(values)}
+			o.Lists[name] = playbooks.ListInfo{Entries: len(values), Item: itemOf(beside.Lists.Columns(name))}
 		}
 	}
 	if beside.Calendars != nil {
@@ -89,7 +97,23 @@ func Compiling(catalog playbooks.Catalog, beside Beside, now time.Time) playbook
 			o.Calendars[name] = true
 		}
 	}
+	if beside.Rotas != nil {
+		o.Rotas = beside.Rotas.Names()
+	}
 	return o
+}
+
+// itemOf is the type of the entries of a list with columns.
+func itemOf(columns []watchlist.Column) expression.Type {
+	if columns == nil {
+		return expression.Any
+	}
+	types := map[string]expression.Type{"text": expression.Text, "int": expression.Int, "number": expression.Number, "bool": expression.Bool}
+	fields := map[string]expression.Type{}
+	for _, c := range columns {
+		fields[c.Name] = types[c.Type]
+	}
+	return expression.Object(fields)
 }
 
 // load reads the files for the first time: what is broken is left out, and said.
@@ -102,7 +126,7 @@ func (d *Daemon) load() error {
 	return d.Reload()
 }
 
-// Reload reads playbooks, watchlists and calendars anew. Files that are broken keep what they held when
+// Reload reads playbooks and what lies beside them anew. Files that are broken keep what they held when
 // they were not. It returns an error if nothing of the new state could be used.
 func (d *Daemon) Reload() error {
 	digest := d.digest()
@@ -127,6 +151,9 @@ func (d *Daemon) Reload() error {
 		d.counts.reloads["refused"].Add(1)
 		d.log.Error("playbooks were not taken over", "err", err)
 		return err
+	}
+	if err := d.engine.Prepare(context.Background(), set, false); err != nil {
+		return fmt.Errorf("playbooks: %w", err)
 	}
 	outcome := "ok"
 	if findings.HasErrors() {
@@ -169,7 +196,7 @@ func (d *Daemon) changed() bool {
 // digest identifies the state of the files by name, size and time of change.
 func (d *Daemon) digest() string {
 	h := sha256.New()
-	for _, dir := range []string{d.c.Playbooks, d.c.Lists, d.c.Calendars} {
+	for _, dir := range []string{d.c.Playbooks, d.c.Lists, d.c.Calendars, d.c.Rotas} {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return nil

@@ -63,9 +63,13 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 	}
 	w := &waiter{over: make(chan struct{}, 1)}
 	e := engine.New(engine.Options{
-		Journal: parts.journal, Compile: Recompile(parts.catalog), Lists: o.Beside.Lists, Calendars: o.Beside.Calendars, Observer: w, Log: parts.log, Workers: 1, Dry: !o.Live,
+		Journal: parts.journal, Compile: Recompile(parts.catalog), Lists: o.Beside.Lists, Calendars: o.Beside.Calendars, Rotas: o.Beside.Rotas, Observer: w, Log: parts.log, Workers: 1, Dry: !o.Live,
 	})
-	e.Use(playbooks.NewSet(o.Playbook))
+	set := playbooks.NewSet(o.Playbook)
+	if err := e.Prepare(ctx, set, true); err != nil {
+		return Result{}, err
+	}
+	e.Use(set)
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)

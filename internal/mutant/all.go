@@ -75,6 +75,10 @@ var All = []Mutant{
 	{NoTurn, "Runs with the same concurrency key do not wait for each other.", []Test{
 		{"store", "TestKeepsThePromisesOfAJournal"},
 	}},
+	{StaleAnswer, "A decision is stored although what it was made by has changed.", []Test{
+		{"store", "TestKeepsThePromisesOfAJournal"},
+		{"engine", "TestOfManyDeliveriesAtOnceOneSeesTheKeyFirst"},
+	}},
 	{SkipSync, "Commits are not synced to the disk.", []Test{
 		{"internal/powerloss", "TestWhatAPowerCutLeavesIsTheTruth"},
 	}},

@@ -33,6 +33,7 @@ const (
 	ForgetDecision   Name = "forget-decision"
 	LostDuplicate    Name = "lost-duplicate"
 	NoTurn           Name = "no-turn"
+	StaleAnswer      Name = "stale-answer"
 	SkipSync         Name = "skip-sync"
 	LeakSecrets      Name = "leak-secrets"
 	EarlyStage       Name = "early-stage"

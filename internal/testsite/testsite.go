@@ -62,6 +62,9 @@ func New(t testing.TB, o Options) *Site {
 // Write writes a file of the directory.
 func (s *Site) Write(name, text string) {
 	s.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(s.Dir, name)), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(s.Dir, name), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

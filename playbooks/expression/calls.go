@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -94,6 +95,7 @@ func (c *checker) call(n *ast.CallNode) Type {
 	if hosted && !found {
 		f = hostFunction(callee.Value, sig)
 		c.hosts[callee.Value] = true
+		c.calls = append(c.calls, c.askingOf(callee.Value, n))
 	}
 	if f.calendar {
 		if args = c.calendar(n, f, args); c.problem != nil {
@@ -193,6 +195,75 @@ func (c *checker) arguments(n *ast.CallNode, f function, args []Type) bool {
 		}
 	}
 	return true
+}
+
+// Asking is a call of a function that the scope brings along, as it is written: what the Env's types cannot say about the
+// arguments is for its owner to check. Offset and Length are as those of a Problem.
+type Asking struct {
+	Name           string
+	Args           []Argument
+	Offset, Length int
+}
+
+// Argument is what is known of an argument before anything is evaluated.
+type Argument struct {
+	Name     string // of a field of an object
+	Constant bool   // it is written out: Value is what it will be
+	Value    any
+	Object   bool // it is an object that is written out, with these fields
+	Fields   []Argument
+
+	Offset, Length int
+}
+
+func (c *checker) askingOf(name string, n *ast.CallNode) Asking {
+	at := n.Callee.Location()
+	call := Asking{Name: name, Offset: at.From, Length: max(1, at.To-at.From)}
+	for _, a := range n.Arguments {
+		call.Args = append(call.Args, argumentOf(a))
+	}
+	return call
+}
+
+// moved is the call where its text stands so many characters later.
+func (c Asking) moved(by int) Asking {
+	c.Offset += by
+	c.Args = movedArguments(c.Args, by)
+	return c
+}
+
+func movedArguments(args []Argument, by int) []Argument {
+	moved := slices.Clone(args)
+	for i := range moved {
+		moved[i].Offset += by
+		moved[i].Fields = movedArguments(moved[i].Fields, by)
+	}
+	return moved
+}
+
+func argumentOf(n ast.Node) Argument {
+	at := n.Location()
+	a := Argument{Offset: at.From, Length: max(1, at.To-at.From)}
+	if v, ok := operandOf(n); ok {
+		a.Constant, a.Value = true, v
+		return a
+	}
+	object, ok := n.(*ast.MapNode)
+	if !ok {
+		return a
+	}
+	for _, p := range object.Pairs {
+		pair := p.(*ast.PairNode)
+		key, ok := pair.Key.(*ast.StringNode)
+		if !ok {
+			return a
+		}
+		field := argumentOf(pair.Value)
+		field.Name = key.Value
+		a.Fields = append(a.Fields, field)
+	}
+	a.Object = true
+	return a
 }
 
 // host calls a function that the scope brings along.

@@ -21,6 +21,7 @@ type checker struct {
 
 	names, paths, hosts map[string]bool
 	calendars           []CalendarUse
+	calls               []Asking // of functions of the Env
 }
 
 // variable is a name given by let.

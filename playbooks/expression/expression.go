@@ -45,6 +45,10 @@ type Signature struct {
 // HostFunc is the value in the scope behind a Signature. It must be deterministic for the evaluation.
 type HostFunc func(args []any) (any, error)
 
+// Keyed is a value in the scope whose fields are looked up when they are read: what the caller keeps by key. Such a
+// name is declared as Any in the Env. Like a HostFunc, it must be deterministic for the evaluation.
+type Keyed interface{ Get(key any) (any, error) }
+
 // Env is what an expression may name. The functions of the language are always there. An Env is not changed
 // after its first use; With makes an extended one.
 type Env struct {
@@ -143,6 +147,7 @@ type Program struct {
 	names  []string
 	paths  []string
 	funcs  []string
+	calls  []Asking
 
 	calendars []CalendarUse
 }
@@ -177,7 +182,7 @@ func Compile(src string, env *Env, want Want) (*Program, *Problem) {
 	}
 	p := &Program{
 		source: src, typ: typ, want: want.typ(),
-		names: sortedKeys(c.names), paths: sortedKeys(c.paths), funcs: sortedKeys(c.hosts), calendars: c.calendars,
+		names: sortedKeys(c.names), paths: sortedKeys(c.paths), funcs: sortedKeys(c.hosts), calendars: c.calendars, calls: c.calls,
 	}
 	if p.terms, problem = tree.assemble(); problem != nil {
 		return nil, problem
@@ -227,6 +232,9 @@ func (p *Program) Funcs() []string { return slices.Clone(p.funcs) }
 
 // Calendars are the places at which the program names a calendar.
 func (p *Program) Calendars() []CalendarUse { return slices.Clone(p.calendars) }
+
+// Calls are the calls of functions of the Env, in the order of the text.
+func (p *Program) Calls() []Asking { return slices.Clone(p.calls) }
 
 // Terms are the parts of the top-level conjunction as written, one if there is none.
 func (p *Program) Terms() []string {

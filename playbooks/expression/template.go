@@ -189,6 +189,17 @@ func (t *Template) Paths() []string { return slices.Clone(t.paths) }
 // Funcs are the functions of the Env that the expressions call, sorted.
 func (t *Template) Funcs() []string { return slices.Clone(t.funcs) }
 
+// Calls are the calls of functions of the Env, in the order of the text.
+func (t *Template) Calls() []Asking {
+	var list []Asking
+	for p, offset := range t.Expressions {
+		for _, c := range p.calls {
+			list = append(list, c.moved(offset))
+		}
+	}
+	return list
+}
+
 // Expressions calls yield for each expression with the place, in characters of the source, where it starts.
 func (t *Template) Expressions(yield func(p *Program, offset int) bool) {
 	for _, p := range t.pieces {

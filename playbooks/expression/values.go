@@ -51,6 +51,8 @@ func get(_ *meter, args []any) (any, error) {
 		return base[key], nil
 	case []any, []int, string:
 		return item(base, args[1])
+	case Keyed:
+		return base.Get(args[1])
 	}
 	return nil, fmt.Errorf("%s has no fields", describe(args[0]))
 }

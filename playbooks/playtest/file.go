@@ -32,6 +32,7 @@ type File struct {
 	Playbook  string
 	Lists     map[string][]any
 	Calendars map[string]*calendar.Calendar
+	Given     Given // rotas only
 	Cases     []Case
 }
 
@@ -53,6 +54,7 @@ type Case struct {
 	Updates   []Update // later versions of the object, of a clock
 	Mocks     []Mock
 	Answers   []Answer
+	Given     Given
 	Cancel    *Answer // somebody calls the run off
 	Release   *Answer // somebody lets it go on where a limit holds it
 	Expects   []Expect
@@ -107,6 +109,7 @@ type Expect struct {
 	Outputs map[string]any
 	State   string
 	Message string            // a part of it
+	Kept    map[string]any    // of the playbook's state, by key
 	Steps   map[string]string // status by id
 	Asked   *[]string         // titles of the questions that are open
 	Stages  *[]string         // of the clock, that have fired

@@ -77,6 +77,7 @@ func (s *stage) judge(e Expect) {
 	s.judgeAsked(e)
 	s.judgeOutputs(e)
 	s.judgeStages(e)
+	s.judgeKept(e)
 }
 
 func (s *stage) judgeStages(e Expect) {

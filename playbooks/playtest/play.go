@@ -20,6 +20,7 @@ type stage struct {
 	lists     map[string]any
 	calendars expression.Calendars
 	world     *world
+	memory    *memory
 
 	match   engine.Match // the last decision
 	decided []engine.Match
@@ -95,6 +96,7 @@ func (s *stage) next(r *playing) engine.Decision {
 		more := r.machine.Next(s.now)
 		more.Record = slices.Concat(d.Record, entries, more.Record)
 		more.Invoke = append(d.Invoke, more.Invoke...)
+		more.Left.Puts = append(d.Left.Puts, more.Left.Puts...)
 		d = more
 	}
 	return d
@@ -153,7 +155,12 @@ func (s *stage) consider(ev engine.Event, updated bool) {
 	}
 	c := s.circumstances()
 	c.Updated = updated
-	s.decide(engine.Consider(p, ev, subject, c))
+	m, err := engine.Consider(p, ev, subject, c)
+	if err != nil {
+		s.fail(s.c.Pos, "a condition that can be decided", err.Error())
+		return
+	}
+	s.decide(m)
 	if s.match.Verdict != engine.Matched {
 		return
 	}
@@ -168,6 +175,7 @@ func (s *stage) consider(ev engine.Event, updated bool) {
 		s.fail(s.c.Pos, "a run that can begin", err.Error())
 		return
 	}
+	r.machine.Consult(s.memory)
 	s.runs = append(s.runs, r)
 }
 
@@ -177,7 +185,7 @@ func (s *stage) decide(m engine.Match) {
 }
 
 func (s *stage) circumstances() engine.Circumstances {
-	return engine.Circumstances{Now: s.now, Lists: s.lists, Calendars: s.calendars}
+	return engine.Circumstances{Now: s.now, Lists: s.lists, Calendars: s.calendars, World: s.memory}
 }
 
 // turn lets every run do what it can do now, and says whether there was anything.
@@ -188,6 +196,9 @@ func (s *stage) turn() (did bool) {
 		}
 		d := s.next(r)
 		r.last = d
+		if err := s.memory.keep(d.Left.Puts); err != nil {
+			s.fail(s.c.Pos, "a state that can be kept", err.Error())
+		}
 		r.history = append(r.history, d.Record...)
 		for _, a := range d.Invoke {
 			s.settle(r, a)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -176,6 +177,7 @@ func (r *reader) read(root *document.Node) {
 			}
 		},
 		"calendars": r.calendars,
+		"rotas":     r.rotas(&r.file.Given),
 		"tests": func(n *document.Node) {
 			r.list(n, "tests", MaxCases, func(item *document.Node) { tests++; r.test(item) })
 		},
@@ -221,7 +223,7 @@ func (r *reader) update(n *document.Node, c *Case) {
 
 func (r *reader) test(n *document.Node) {
 	c := Case{Pos: n.Pos, Tenant: "test", At: Start, ChangedBy: playbooks.ByPerson}
-	r.fields(n, "a test", map[string]func(*document.Node){
+	keys := map[string]func(*document.Node){
 		"name":    r.text(&c.Name),
 		"event":   func(n *document.Node) { r.event(n, &c) },
 		"trigger": r.text(&c.Trigger),
@@ -257,7 +259,9 @@ func (r *reader) test(n *document.Node) {
 			}
 			r.list(n, "expect", MaxExpects, func(n *document.Node) { r.expect(n, &c) })
 		},
-	})
+	}
+	maps.Copy(keys, r.given(&c.Given))
+	r.fields(n, "a test", keys)
 	if c.Name == "" {
 		r.fail(n, CodeForm, "add name: what it promises", "a test needs a name")
 	}
@@ -374,6 +378,7 @@ func (r *reader) expect(n *document.Node, c *Case) {
 		"effects": func(n *document.Node) { r.effects(n, &e) },
 		"asked":   func(n *document.Node) { r.words(&asked)(n); e.Asked = &asked },
 		"stages":  func(n *document.Node) { r.words(&stages)(n); e.Stages = &stages },
+		"kept":    func(n *document.Node) { e.Kept, _ = n.Any().(map[string]any) },
 		"outputs": func(n *document.Node) { e.Outputs, _ = n.Any().(map[string]any) },
 		"steps": func(n *document.Node) {
 			e.Steps = map[string]string{}

@@ -34,7 +34,9 @@ type Tester struct {
 	Lists func(name string) ([]any, bool)
 	// Calendars are those that a test does not give itself.
 	Calendars *calendar.Set
-	coverage  map[string]*Coverage
+	// Rotas says who is on duty where a test does not. Nil: nobody does.
+	Rotas    engine.Rotas
+	coverage map[string]*Coverage
 }
 
 // Run runs the tests of a file.
@@ -47,7 +49,7 @@ func (t *Tester) Run(f *File) []Result {
 	cover, steps := t.cover(p), engine.Steps(p)
 	var results []Result
 	for _, c := range f.Cases {
-		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), calendars: t.calendars(f), world: newWorld(c), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
+		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), calendars: t.calendars(f), world: newWorld(c), memory: newMemory(p.Name, f.Given, c.Given, t.Rotas), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
 		s.checks = slices.Clone(c.Expects)
 		slices.SortStableFunc(s.checks, inTime)
 		s.play()

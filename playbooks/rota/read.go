@@ -3,10 +3,8 @@ package rota
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/named"
 )
 
 // The codes of findings about rotas.
@@ -33,53 +32,23 @@ func Codes() []diag.Code {
 	}
 }
 
-var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+var files = named.Kind{
+	What: "a rota", Form: regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`), FormMend: "lower-case letters, digits, - and _",
+	Extensions: []string{".yaml", ".yml"}, MaxFiles: MaxRotas, MaxSize: document.MaxSize,
+	Codes: named.Codes{Name: CodeName, Unreadable: CodeForm, Limit: CodeLimit, Twice: CodeName},
+}
 
 // Load reads every rota in a directory. A directory that does not exist holds none. A broken one is left out,
 // and said.
 func Load(fsys fs.FS, dir string) (*Set, diag.Findings) {
 	set := &Set{byName: map[string]*Rota{}}
-	var findings diag.Findings
-	entries, err := fs.ReadDir(fsys, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return set, nil
-	}
-	if err != nil {
-		return set, diag.Findings{about(dir, CodeForm, err.Error(), "make the directory readable")}
-	}
-	for _, e := range entries {
-		ext := path.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" {
-			continue
-		}
-		file, name := path.Join(dir, e.Name()), strings.TrimSuffix(e.Name(), ext)
-		switch {
-		case !nameForm.MatchString(name):
-			findings = append(findings, about(file, CodeName, fmt.Sprintf("%q can't be the name of a rota", name), "name the file with lower-case letters, digits, - and _"))
-			continue
-		case set.byName[name] != nil:
-			findings = append(findings, about(file, CodeName, "the rota "+name+" is defined by two files", "keep one of them"))
-			continue
-		case len(set.byName) >= MaxRotas:
-			findings = append(findings, about(file, CodeLimit, "there are too many rotas", fmt.Sprintf("keep %d", MaxRotas)))
-			continue
-		}
-		src, err := fs.ReadFile(fsys, file)
-		if err != nil {
-			findings = append(findings, about(file, CodeForm, err.Error(), "make the file readable"))
-			continue
-		}
-		r, more := Parse(name, file, src)
-		findings = append(findings, more...)
+	return set, named.Read(fsys, dir, files, func(name, file string, src []byte) diag.Findings {
+		r, findings := Parse(name, file, src)
 		if r != nil {
 			set.byName[name] = r
 		}
-	}
-	return set, findings
-}
-
-func about(file, code, message, mend string) diag.Finding {
-	return diag.Finding{Code: code, Severity: diag.Error, Pos: diag.Position{File: file}, Message: message, Mend: mend}
+		return findings
+	})
 }
 
 // Parse reads a rota.

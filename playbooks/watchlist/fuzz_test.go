@@ -17,7 +17,9 @@ func FuzzLoad(f *testing.F) {
 	for _, text := range []string{"- a\n- 1\n- 2.5\n", "a\n# b\n\n c \n", "", "- [a]", "- null\n- true", "\xff\n", "~", "- 9223372036854775807\n- 1e300", strings.Repeat("x\n", 10_001), "- " + strings.Repeat("x", 1025)} {
 		f.Add("list.yaml", text)
 		f.Add("list.txt", text)
+		f.Add("list.csv", text)
 	}
+	f.Add("list.csv", "user,tries:int,active:bool\nann,3,true\n\"b\"\"c\",,\n")
 	for _, k := range killer.Documents() {
 		f.Add("k.yml", k.Text)
 	}

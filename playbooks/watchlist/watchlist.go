@@ -1,7 +1,7 @@
 // Package watchlist reads the lists that playbooks name: scanner ranges, known noise, VIPs.
 //
-// A list is a file in the lists directory, NAME.yaml (a list of texts or numbers) or NAME.txt
-// (one entry a line, # begins a comment). All lists are read together into a [Set], which never
+// A list is a file in the lists directory: NAME.yaml (a list of texts or numbers), NAME.txt
+// (one entry a line, # begins a comment), or NAME.csv (the first line names the columns and their types). All lists are read together into a [Set], which never
 // changes: who reads it twice sees the same. A file that can't be read is a finding and leaves
 // the others usable; a reload with findings should keep the set that works.
 package watchlist
@@ -41,10 +41,10 @@ const (
 // Codes explains the findings of this package.
 func Codes() []diag.Code {
 	return []diag.Code{
-		{Code: CodeName, Severity: diag.Error, Title: "watchlist name", Help: "A watchlist is used as lists.NAME, so its file must be called NAME.yaml or NAME.txt with a NAME of lower-case letters, digits and underscores."},
-		{Code: CodeForm, Severity: diag.Error, Title: "watchlist form", Help: "A watchlist file holds one list of texts or numbers, and nothing else."},
-		{Code: CodeLimit, Severity: diag.Error, Title: "watchlist too large", Help: "There may be 1,000 watchlists, each with 10,000 entries of 1,024 bytes."},
-		{Code: CodeTwice, Severity: diag.Error, Title: "watchlist given twice", Help: "NAME.yaml and NAME.txt both define lists.NAME. Keep one."},
+		{Code: CodeName, Severity: diag.Error, Title: "watchlist name", Help: "A watchlist is used as lists.NAME, so its file must be called NAME.yaml, NAME.txt or NAME.csv with a NAME of lower-case letters, digits and underscores."},
+		{Code: CodeForm, Severity: diag.Error, Title: "watchlist form", Help: "A watchlist file holds one list of texts or numbers, and nothing else. The first line of a CSV file names the columns, with their types where they are not text: user,tries:int."},
+		{Code: CodeLimit, Severity: diag.Error, Title: "watchlist too large", Help: "There may be 1,000 watchlists, each with 10,000 entries of 1,024 bytes, and 50 columns."},
+		{Code: CodeTwice, Severity: diag.Error, Title: "watchlist given twice", Help: "Two files, such as NAME.yaml and NAME.txt, define lists.NAME. Keep one."},
 	}
 }
 
@@ -54,6 +54,15 @@ type Set struct{ lists map[string]list }
 type list struct {
 	values  []any
 	content []byte
+	columns []Column
+}
+
+// Columns are those of a list whose entries are objects; nil for other lists.
+func (s *Set) Columns(name string) []Column {
+	if s == nil {
+		return nil
+	}
+	return s.lists[name].columns
 }
 
 // Names lists the watchlists, sorted.
@@ -80,7 +89,7 @@ func (s *Set) Get(name string) (values []any, content []byte, ok bool) {
 var files = named.Kind{
 	What: "a watchlist", Form: regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`),
 	FormMend:   "lower-case letters, digits and underscores, beginning with a letter",
-	Extensions: []string{".yaml", ".yml", ".txt"}, MaxFiles: MaxLists, MaxSize: MaxEntries * MaxEntry,
+	Extensions: []string{".yaml", ".yml", ".txt", ".csv"}, MaxFiles: MaxLists, MaxSize: MaxEntries * MaxEntry,
 	Codes: named.Codes{Name: CodeName, Unreadable: CodeForm, Limit: CodeLimit, Twice: CodeTwice},
 }
 
@@ -91,11 +100,7 @@ func Load(fsys fs.FS, dir string) (*Set, diag.Findings) {
 }
 
 func (s *Set) add(name, file string, src []byte) diag.Findings {
-	read := fromYAML
-	if path.Ext(file) == ".txt" {
-		read = fromText
-	}
-	values, findings := read(file, src)
+	values, columns, findings := read(file, src)
 	if findings.HasErrors() {
 		return findings
 	}
@@ -103,8 +108,21 @@ func (s *Set) add(name, file string, src []byte) diag.Findings {
 	if err != nil {
 		return diag.Findings{named.Finding(file, CodeForm, err.Error(), "keep to texts and numbers")}
 	}
-	s.lists[name] = list{values: values, content: content}
+	s.lists[name] = list{values: values, content: content, columns: columns}
 	return findings
+}
+
+// read reads a list in the way that the file's name says.
+func read(file string, src []byte) (values []any, columns []Column, findings diag.Findings) {
+	switch path.Ext(file) {
+	case ".csv":
+		return fromCSV(file, src)
+	case ".txt":
+		values, findings = fromText(file, src)
+	default:
+		values, findings = fromYAML(file, src)
+	}
+	return values, nil, findings
 }
 
 func fromYAML(file string, src []byte) ([]any, diag.Findings) {
