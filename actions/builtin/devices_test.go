@@ -51,10 +51,13 @@ func TestAnIsolationIsFollowedToItsEnd(t *testing.T) {
 	if f != nil || begun["status"] != "Pending" || begun["scope"] != "Full" || begun["machineId"] != id || begun["joined"] != nil {
 		t.Fatalf("begun %v, %v", begun, f)
 	}
-	for ahead, state := range map[time.Duration]string{time.Second: "Pending", 30 * time.Minute: "InProgress"} {
-		tn.SetClock(ahead)
-		if _, f := tn.follow(t, "device.isolate", input, begun); f == nil || f.Code != actions.CodeNotYet || !f.Retry || !strings.Contains(f.Message, "is "+state) {
-			t.Errorf("after %s: %v", ahead, f)
+	for _, c := range []struct {
+		ahead time.Duration
+		state string
+	}{{time.Second, "Pending"}, {30 * time.Minute, "InProgress"}} {
+		tn.SetClock(c.ahead)
+		if _, f := tn.follow(t, "device.isolate", input, begun); f == nil || f.Code != actions.CodeNotYet || !f.Retry || !strings.Contains(f.Message, "is "+c.state) {
+			t.Errorf("after %s: %v", c.ahead, f)
 		}
 	}
 	tn.SetClock(2 * time.Hour)
