@@ -16,7 +16,9 @@ import (
 )
 
 // life is what a daemon's requests go through, from its start to its end. Each takes a time of its
-// own, so that no two things happen at the same moment and the same seed is the same life.
+// own, so that no two things happen at the same moment and the same seed is the same life. The time
+// follows from all of the address: of two that set out at the same moment, because they waited for the
+// same token, nobody can say which was the first.
 type life struct {
 	w    *world
 	dead atomic.Bool            // the process is gone: nothing that it does matters any more
@@ -30,7 +32,7 @@ type ambush struct {
 }
 
 func (l *life) RoundTrip(r *http.Request) (*http.Response, error) {
-	rng := l.w.weather.dice("latency", r.Method, r.URL.Path)
+	rng := l.w.weather.dice("latency", r.Method, r.URL.RequestURI())
 	if strings.Contains(r.URL.RawQuery, "lastUpdateDateTime%20ge") {
 		l.w.weather.count("requests of polls", 1)
 	}
