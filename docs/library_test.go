@@ -80,6 +80,7 @@ func libraryPage(t *testing.T, p *playbooks.Playbook) []byte {
 		hours = append(hours, sla.Calendar)
 	}
 	row("calendars", quoted(slices.Values(hours)))
+	row("rotas", quoted(rotas(p)))
 	row("channels", quoted(uses.channels))
 	row("asks", quoted(uses.people))
 	row("calls", quoted(maps.Keys(p.Calls)))
@@ -93,6 +94,15 @@ func libraryPage(t *testing.T, p *playbooks.Playbook) []byte {
 	}
 	fmt.Fprintf(&b, "\n## Its text\n\n```yaml\n%s```\n", text)
 	return b.Bytes()
+}
+
+// rotas are those that the playbook asks by name.
+func rotas(p *playbooks.Playbook) func(func(string) bool) {
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`onDuty\(['"]([^'"]+)`).FindAllSubmatch(p.Source, -1) {
+		names[string(m[1])] = true
+	}
+	return maps.Keys(names)
 }
 
 // head divides a playbook's text into the comment before it, as prose, and the rest.

@@ -146,7 +146,7 @@ func (c *compiler) nodeOf(p *expression.Program) *document.Node {
 // playbook reads the whole document. The order matters: triggers give the subject its type, and
 // the scope grows from there to the steps.
 func (c *compiler) playbook(root *document.Node) {
-	b, ok := c.block(root, "a playbook", playbookKeys(), laterPlaybookKeys())
+	b, ok := c.block(root, "a playbook", playbookKeys(), nil)
 	if !ok {
 		return
 	}

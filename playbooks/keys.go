@@ -11,11 +11,6 @@ func playbookKeys() []string {
 		"triggers", "when", "vars", "steps", "on_failure", "finally", "outputs", "concurrency", "dedupe", "limits"}
 }
 
-// laterPlaybookKeys are keys of the language that this version refuses.
-func laterPlaybookKeys() []string {
-	return []string{"state"}
-}
-
 func triggerKinds() []string {
 	return []string{string(PollTrigger), string(ChangeTrigger), string(WebhookTrigger), string(ScheduleTrigger), string(SLATrigger), string(RunTrigger), string(ManualTrigger)}
 }

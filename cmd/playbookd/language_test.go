@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph/simulator"
@@ -45,6 +46,10 @@ func examples() map[string]example {
 		"escalate-critical-incidents": {
 			digest: "f9eb9053fe98c3c89fa8209838eb2b1cbc991555c2d025209dac69bbc923496e",
 			runs:   isolatesWhenTwoLeadsAgree,
+		},
+		"triage-sla": {
+			digest: "e7c25ad621e4224a51cbef127fb6a7e85a5f2b0cce9f6d2a09f83a98b9e7392c",
+			runs:   climbsTheLadder,
 		},
 	}
 }
@@ -99,10 +104,27 @@ type scene struct {
 	told []string // what came to the channel
 }
 
+// late is an incident with three alerts that nobody has taken: one is about to breach its target, one
+// has breached it, and one did so twice over.
+func late(now time.Time) string {
+	alert := func(id string, age time.Duration) string {
+		created := now.Add(-age).UTC().Format(time.RFC3339)
+		return fmt.Sprintf(`{"id": %q, "incidentId": "7", "title": "Port scan", "status": "new", "severity": "high", "assignedTo": null,
+			"createdDateTime": %q, "lastUpdateDateTime": %q, "comments": [], "evidence": []}`, id, created, created)
+	}
+	created := now.Add(-3 * time.Hour).UTC().Format(time.RFC3339)
+	return fmt.Sprintf(`{"id": "7", "displayName": "Scans", "status": "active", "severity": "high", "createdDateTime": %q, "lastUpdateDateTime": %q,
+		"comments": [], "alerts": [%s, %s, %s]}`, created, created, alert("at-risk", 25*time.Minute), alert("breached", 35*time.Minute), alert("forgotten", 2*time.Hour))
+}
+
 func newScene(t *testing.T, name string) *scene {
 	t.Helper()
+	events := map[string][]string{"resolve-known-false-positives": {"port-scan.json"}, "escalate-critical-incidents": {"port-scan.json", "ransomware.json"}}
 	var docs bytes.Buffer
-	for _, event := range []string{"port-scan.json", "ransomware.json"} {
+	if name == "triage-sla" {
+		docs.WriteString(late(time.Now()))
+	}
+	for _, event := range events[name] {
 		data, err := os.ReadFile(filepath.Join(languageDir, "testdata", event))
 		if err != nil {
 			t.Fatal(err)
@@ -161,7 +183,7 @@ func (s *scene) furnish(t *testing.T, dir, name string) {
 	}
 	text := strings.Replace(string(config), "127.0.0.1:8484", free.Addr().String(), 1) + fmt.Sprintf(`
 outbound: {http: [%q], private: [127.0.0.1]}
-channels: {soc-critical: {kind: teams, url: {file: channel.url}}}
+channels: {soc: {kind: teams, url: {file: channel.url}}, soc-critical: {kind: teams, url: {file: channel.url}}}
 secrets: {edr_key: {file: edr.key}}
 people:
   otto: {roles: [lead], token: {file: otto.token}}
@@ -182,11 +204,15 @@ people:
 			t.Fatal(err)
 		}
 	}
-	example, err := os.ReadFile(filepath.Join(languageDir, name+".yaml"))
-	if err != nil {
-		t.Fatal(err)
+	for from, to := range map[string]string{name + ".yaml": "playbooks", "page-the-lead.yaml": "playbooks", "rotas/tier1.yaml": "rotas"} {
+		text, err := os.ReadFile(filepath.Join(languageDir, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, to, filepath.Base(from)), string(text))
 	}
-	write(t, filepath.Join(dir, "playbooks", name+".yaml"), string(example))
+	// Hours that never end, so that the test comes out the same at night.
+	write(t, filepath.Join(dir, "calendars", "soc-emea.yaml"), "timezone: UTC\nhours: {mon-sun: 00:00-24:00}\n")
 }
 
 // run is the only run, or none yet.
@@ -304,5 +330,35 @@ func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
 	})
 	if hunt < 0 {
 		t.Error("the history does not show what the hunt found")
+	}
+}
+
+// climbsTheLadder sees the second example meet three alerts at once, each on another rung.
+func climbsTheLadder(t *testing.T, s *scene) {
+	served(t, s.file, func() bool {
+		out, _, code := playbookd(t, "runs", "-c", s.file, "--json")
+		return code == exitOK && len(slices.DeleteFunc(into[[]engine.Run](t, out), func(r engine.Run) bool { return r.State != engine.Succeeded })) == 3
+	})
+	var did []string
+	for _, e := range s.sim.Effects() {
+		did = append(did, e.Op+" "+e.Object)
+	}
+	slices.Sort(did)
+	if want := []string{"alert.comment alerts/breached", "alert.update alerts/at-risk", "incident.comment incidents/7"}; !slices.Equal(did, want) {
+		t.Errorf("effects %v, want %v", did, want)
+	}
+	if taken := s.sim.Alert("at-risk")["assignedTo"]; taken != "ann@contoso.example" {
+		t.Errorf("the alert at risk is %v's", taken)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.told) != 1 || !strings.Contains(s.told[0], "SLA breached: Port scan") {
+		t.Errorf("the channel was told %q", s.told)
+	}
+	board := must(t, "sla", "-c", s.file, "--all")
+	for _, want := range []string{"at-risk", "breached", "forgotten"} {
+		if !strings.Contains(board, want) {
+			t.Errorf("the board does not show %s:\n%s", want, board)
+		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package library holds the playbooks that ship with playbookd, and the watchlists and calendars they
-// read.
+// Package library holds the playbooks that ship with playbookd, and the watchlists, calendars and rotas
+// they read.
 //
 // They are examples to copy, and they work: each passes check without a finding, does one job that
 // most security teams have, and can be left running, because what it does takes away the reason
@@ -12,9 +12,9 @@ import (
 	"io/fs"
 )
 
-//go:embed *.yaml lists/*.txt calendars/*.yaml
+//go:embed *.yaml lists/*.txt calendars/*.yaml rotas/*.yaml
 var files embed.FS
 
-// FS returns the playbooks (NAME.yaml), their tests (NAME.test.yaml) without the events, and, in the
-// directories lists and calendars, their watchlists and calendars.
+// FS returns the playbooks (NAME.yaml), their tests (NAME.test.yaml) without the events, and what they
+// read in the directories lists, calendars and rotas.
 func FS() fs.FS { return files }

@@ -15,6 +15,7 @@ import (
 	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/library"
 	"github.com/playbookd/playbookd/playbooks/playtest"
+	"github.com/playbookd/playbookd/playbooks/rota"
 	"github.com/playbookd/playbookd/playbooks/watchlist"
 )
 
@@ -37,8 +38,10 @@ func load(t *testing.T) *playbooks.Set {
 	for _, name := range calendars.Names() {
 		hours[name] = true
 	}
+	rotas, broken := rota.Load(library.FS(), "rotas")
+	findings = append(findings, broken...)
 	set, more := playbooks.Load(library.FS(), "", playbooks.Options{
-		Catalog: catalog(), Lists: known, Calendars: hours, Now: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
+		Catalog: catalog(), Lists: known, Calendars: hours, Rotas: rotas.Names(), Now: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC),
 	})
 	if all := append(findings, more...); len(all) > 0 {
 		var text strings.Builder
