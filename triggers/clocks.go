@@ -27,7 +27,8 @@ type ClocksOptions struct {
 
 // ClocksState says how the clocks fare, for the health page.
 type ClocksState struct {
-	Next      time.Time `json:"next,omitzero"` // when the next clock is due
+	Next      time.Time `json:"next,omitzero"`      // when the next clock is due
+	LastLook  time.Time `json:"last_look,omitzero"` // when the last look began that fired all that was due
 	LastError string    `json:"last_error,omitempty"`
 }
 
@@ -92,13 +93,14 @@ func (c *Clocks) Run(ctx context.Context) error {
 
 // round fires what is due and returns how long to sleep.
 func (c *Clocks) round(ctx context.Context) time.Duration {
-	next, err := c.o.Keeper.Strike(ctx, c.o.Tenants, c.o.AsOf)
+	state := ClocksState{LastLook: time.Now()}
+	var err error
+	state.Next, err = c.o.Keeper.Strike(ctx, c.o.Tenants, c.o.AsOf)
 	if ctx.Err() != nil {
 		return 0
 	}
-	state := ClocksState{Next: next}
 	if err != nil {
-		state.LastError = err.Error()
+		state.LastError, state.LastLook = err.Error(), c.State().LastLook
 		c.log.WarnContext(ctx, "clocks could not go on; it is tried again", "err", err)
 	}
 	c.mu.Lock()

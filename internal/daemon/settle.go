@@ -26,7 +26,7 @@ func (d *Daemon) PollNow() {
 func (d *Daemon) FireSchedules(ctx context.Context) error { return d.schedule.Fire(ctx) }
 
 // Settling returns a function that says whether there is nothing left to do: no run is under way,
-// and every poller has completed a look that began after that was so and brought nothing new. It
+// and every poller has completed a look that began after that was so and brought nothing new, and no clock is due. It
 // is to be called again and again; it makes the pollers look when it wants to know.
 func (d *Daemon) Settling() func(ctx context.Context) (bool, error) {
 	var quiet time.Time // since when nothing is under way; zero: something is
@@ -60,6 +60,10 @@ func (d *Daemon) Settling() func(ctx context.Context) (bool, error) {
 				d.PollNow()
 			}
 			if !s.LastAttempt.After(quiet) || s.LastSuccess.Before(s.LastAttempt) {
+				return false, nil
+			}
+			if d.clocks.State().LastLook.Before(s.LastSuccess) { // a stage may come due with what the poll has read
+				d.clocks.Wake()
 				return false, nil
 			}
 		}
