@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -458,10 +459,21 @@ steps: [{stop: "${{ leastLoaded(inputs.who) ?? \"nobody\" }}"}]
 }
 
 // rotas is who is on duty, until somebody else is.
-type rotas struct{ who string }
+type rotas struct {
+	mu  sync.Mutex
+	who string
+}
 
 func (r *rotas) OnDuty(name string, _ time.Time) (string, string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.who, "sha256:" + r.who, name == "tier1"
+}
+
+func (r *rotas) turn(who string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.who = who
 }
 
 func TestWhoIsOnDutyIsAskedOnceAndRecordedWithItsVersion(t *testing.T) {
@@ -479,7 +491,7 @@ steps:
 		defer stop()
 		l.deliver(numbered(1))
 		wait(time.Minute)
-		duty.who = "bob"
+		duty.turn("bob")
 		wait(2 * time.Hour)
 		l.all(engine.Succeeded)
 		l.each("put ann bob")
@@ -496,12 +508,15 @@ func TestKilledAtAnyWriteARunKeepsItsStateOnceAndItsAnswers(t *testing.T) {
 		for n := 1; n <= 12; n++ {
 			t.Run(fmt.Sprintf("write %d, done %v", n, lost), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
-					dead := false
+					var dead atomic.Bool
 					die := func(op string, at int) error {
-						if op == "Append" && at == n {
-							dead = true
+						if op != "Append" {
+							return nil
 						}
-						if dead && op == "Append" {
+						if at == n {
+							dead.Store(true)
+						}
+						if dead.Load() {
 							return errDisk
 						}
 						return nil
@@ -537,7 +552,7 @@ steps:
 					stop()
 					f.before, f.after = nil, nil
 					if len(before) > 0 {
-						duty.who = "bob" // the world goes on while nobody looks
+						duty.turn("bob") // the world goes on while nobody looks
 					}
 					l.restart()
 					stop = l.run()
