@@ -327,7 +327,6 @@ func TestEveryLimitIsOnThePageAndTested(t *testing.T) {
 	t.Parallel()
 	shown, tested := namesIn(t, "limits_test.go"), map[string]bool{
 		"playbooks.MaxPlaybookSize": true, // which is document.MaxSize
-		"playtest.MaxTurns":         true, // to follow a run for that long takes minutes
 	}
 	shown["playbooks.MaxPlaybookSize"] = true
 	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {

@@ -203,3 +203,32 @@ func many(n int) string {
 	}
 	return b.String()
 }
+
+// A test of a run that goes on and on ends, and says so. Here each iteration takes one decision.
+func TestARunIsFollowedForManyDecisionsAndNoFurther(t *testing.T) {
+	t.Parallel()
+	const inner = 1000
+	for outer, want := range map[int]string{
+		playtest.MaxTurns/inner - 1: "",
+		playtest.MaxTurns/inner + 1: fmt.Sprintf("it goes on after %d decisions", playtest.MaxTurns),
+	} {
+		book := fmt.Sprintf("name: long\ntriggers: [manual]\nvars: {list: \"${{ 1..%d }}\"}\nsteps:\n  - foreach: 1..%d\n    as: a\n    do:\n      - foreach: vars.list\n"+
+			"        as: b\n        do: [{action: log, with: {message: \"${{ string(a + b) }}\"}}]\n", inner, outer)
+		files := fstest.MapFS{
+			"long.yaml":      {Data: []byte(book)},
+			"long.test.yaml": {Data: []byte("playbook: long\ntests: [{name: it ends, mocks: [{action: log, output: {}}], expect: {state: succeeded}}]\n")},
+		}
+		set, findings := playbooks.Load(files, "", playbooks.Options{Catalog: actions.NewRegistry(builtin.Actions(builtin.Deps{})...)})
+		file, more := playtest.Read(files, "long.test.yaml")
+		if findings.HasErrors() || more.HasErrors() {
+			t.Fatal(findings, more)
+		}
+		got := ""
+		for _, p := range (&playtest.Tester{Set: set}).Run(file)[0].Problems {
+			got += p.Got
+		}
+		if got != want {
+			t.Errorf("%d iterations end with %q, want %q", outer*inner, got, want)
+		}
+	}
+}
