@@ -23,6 +23,7 @@ func (f *Fault) Error() string { return f.Code + ": " + f.Message }
 // graph.
 const (
 	CodeInput     = "input"     // the input does not fit the action's schema
+	CodeGuard     = "guard"     // the step's guard does not hold, so nothing was asked for
 	CodeTimeout   = "timeout"   // the attempt took longer than the step allows
 	CodeCanceled  = "canceled"  // the process is stopping
 	CodeNotYet    = "not_yet"   // what was started has not come to its end

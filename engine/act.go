@@ -133,8 +133,26 @@ func (a *act) next(t *turn, f *frame) bool {
 	return true
 }
 
-// plan evaluates the step's input and asks the action which parts it takes.
+// guarded says why the step must not act, if its guard says so: nothing was asked of anybody then.
+func (a *act) guarded(t *turn, f *frame) *actions.Fault {
+	if a.body.Guard == nil {
+		return nil
+	}
+	holds, firstFalse, err := a.body.Guard.Match(f.scope, t.m.run.Created)
+	switch {
+	case err != nil:
+		return expressionFault("guard", err)
+	case !holds:
+		return actions.Failf(actions.CodeGuard, "the guard does not hold: %s", firstFalse)
+	}
+	return nil
+}
+
+// plan evaluates the step's guard and input, and asks the action which parts it takes.
 func (a *act) plan(t *turn, f *frame) (json.RawMessage, []string, *actions.Fault) {
+	if fault := a.guarded(t, f); fault != nil {
+		return nil, nil, fault
+	}
 	v, err := a.body.With.Eval(f.scope, t.m.run.Created)
 	if err != nil {
 		return nil, nil, expressionFault("with", err)

@@ -384,3 +384,32 @@ func TestACanceledRunLandsWhatIsInTheAirAndCleansUp(t *testing.T) {
 		}
 	})
 }
+
+// A guard is the last word before an effect: it sees what the steps before have found.
+func TestAGuardKeepsAStepFromActing(t *testing.T) {
+	for state, want := range map[string][]string{
+		"new":   {"put closed", "add done"},
+		"taken": {"add guard the guard does not hold: steps.now.output.value == \"new\"", "add done"},
+	} {
+		t.Run(state, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				l := newLab(t)
+				l.use(l.book("guarded", `
+steps:
+  - {id: now, action: test.put, with: {value: `+state+`}}
+  - action: test.put
+    guard: steps.now.output.value == "new"
+    with: {value: closed}
+    on_error:
+      - {action: test.add, with: {value: "${{ failure.code }} ${{ failure.message }}"}}
+  - {action: test.add, with: {value: done}}
+`))
+				defer l.run()()
+				l.deliver(numbered(1))
+				wait(time.Minute)
+				l.all(engine.Succeeded)
+				l.each(append([]string{"put " + state}, want...)...)
+			})
+		})
+	}
+}

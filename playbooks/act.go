@@ -16,10 +16,14 @@ import (
 // act reads a step that calls an action.
 func (c *compiler) act(b *block, step *Step, depth int, s *scope) afterStep {
 	output := expression.Any
+	var guard *expression.Program
+	if n := b.get("guard"); n != nil {
+		guard = c.condition(n, s)
+	}
 	if action, ok := c.action(b.get("action")); ok {
 		spec := action.Spec()
 		output = shapeOf(spec.Output)
-		step.Body = &Act{Action: action, Spec: spec, With: c.with(b, spec, s), Output: output, Await: b.duration("await", MinAwait, MaxAwait, 0)}
+		step.Body = &Act{Action: action, Spec: spec, Guard: guard, With: c.with(b, spec, s), Output: output, Await: b.duration("await", MinAwait, MaxAwait, 0)}
 		if _, ok := spec.Awaiting(); !ok && b.get("await") != nil {
 			c.fail(b.node.Pair("await").Key, codeConflict, "remove it", "%s is over when it has answered: there is nothing to await", spec.Name)
 		}

@@ -126,6 +126,7 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 			"max":      duration("The longest pause."),
 		}),
 		"await":       duration("For an action that only starts something: how long to wait for its end."),
+		"guard":       condition("What must hold when the step is about to act: where it does not, the step fails with the code guard."),
 		"timeout":     duration("How long one attempt may take."),
 		"on_error":    onError,
 		"foreach":     {Type: "string", Description: "An expression that gives a list."},

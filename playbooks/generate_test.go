@@ -255,6 +255,7 @@ func (g *generator) action(s object) {
 	default:
 		s["with"] = object{"to": "soc", "text": "hi", "token": "${{ secrets.teams }}", "urgent": drawn[any](g, true, "${{ vars.n > 1 }}"), "facts": object{"any name": "x"}}
 	}
+	g.maybe(s, "guard", func() any { return drawn(g, "vars.n > 0", "vars.t != ''") })
 	g.maybe(s, "timeout", func() any { return g.duration("1s", "1h") })
 	g.maybe(s, "retry", func() any {
 		r := object{}

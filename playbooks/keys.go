@@ -45,7 +45,7 @@ func bodyKeys() []string {
 }
 
 func laterStepKeys() []string {
-	return []string{"undo", "guard"}
+	return []string{"undo"}
 }
 
 // stepKeys are the keys that make sense beside a body.
@@ -53,7 +53,7 @@ func stepKeys(body string) []string {
 	common := []string{"id", "name", "if", body}
 	switch body {
 	case "action":
-		return append(common, "with", "await", "retry", "timeout", "on_error")
+		return append(common, "with", "guard", "await", "retry", "timeout", "on_error")
 	case "foreach":
 		return append(common, "as", "concurrency", "on_error", "do")
 	case "then":

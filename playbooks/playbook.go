@@ -224,9 +224,10 @@ type Body interface{ body() }
 type Act struct {
 	Action actions.Action
 	Spec   actions.Spec
-	With   Value           // an object
-	Await  time.Duration   // wait this long for the end of what the action only starts; 0: don't
-	Output expression.Type // by which outputs are decoded for later expressions
+	Guard  *expression.Program // must hold when the step is about to act; nil: always
+	With   Value               // an object
+	Await  time.Duration       // wait this long for the end of what the action only starts; 0: don't
+	Output expression.Type     // by which outputs are decoded for later expressions
 }
 
 // Branch runs one of two lists of steps.

@@ -20,6 +20,7 @@ var constructs = map[string]string{
 	"action":   "{id: one, name: One, action: test.put, with: {value: x}}",
 	"await":    "{action: test.start, with: {value: x}, await: 5m}",
 	"retry":    "{action: test.put, with: {value: x}, retry: {attempts: 3}}",
+	"guard":    "{action: test.put, with: {value: x}, guard: alert.title contains 'worm'}",
 	"timeout":  "{action: test.put, with: {value: x}, timeout: 5s}",
 	"skip":     "{if: alert.title contains 'worm', action: test.put, with: {value: x}}",
 	"continue": "{action: test.put, with: {value: x}, on_error: continue}",
@@ -193,6 +194,7 @@ func constructsOf(s *playbooks.Step) []string {
 	}
 	act, is := s.Body.(*playbooks.Act)
 	add("await", is && act.Await > 0)
+	add("guard", is && act.Guard != nil)
 	add("retry", s.Retry != nil)
 	add("timeout", s.Timeout > 0)
 	add("skip", s.If != nil)
