@@ -119,6 +119,9 @@ func orTemplate(s *Schema) *Schema {
 		Examples:    inner.Examples,
 		Format:      inner.Format,
 	}
+	if len(inner.Enum) > 0 {
+		outer.Examples = inner.Enum // editors offer examples, and don't look into else
+	}
 	inner.Description, inner.Default, inner.Examples, inner.Format = "", nil, nil, ""
 	return outer
 }
