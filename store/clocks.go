@@ -179,8 +179,8 @@ func checkClocks(clocks []engine.Clock) error {
 const sqlDropClocks = `DELETE FROM clocks WHERE n IN (SELECT n FROM clocks WHERE seen < ?1
 	AND NOT EXISTS (SELECT 1 FROM events e WHERE e.object = clocks.object AND e.object <> '' AND e.tenant = clocks.tenant) ORDER BY seen LIMIT ?2)`
 
-func (p *pruning) clocks(ctx context.Context, limit int) error {
-	return p.drop(ctx, sqlDropClocks, p.forget, limit, &p.done.Clocks)
+func (p *pruning) clocks(ctx context.Context) error {
+	return p.drop(ctx, sqlDropClocks, p.forget, &p.done.Clocks)
 }
 
 // slaOf reads what an event of a clock says.

@@ -22,8 +22,8 @@ type Pruned struct {
 }
 
 // Prune deletes runs that ended before a time, events that were seen before it and have no runs
-// any more, and what nothing refers to then: at most limit runs and as many events, in small
-// transactions. Call it again while it deletes runs or events.
+// any more, at most limit of each, and of everything else all that has had its time or that nothing
+// refers to then; in small transactions. Call it again while it deletes runs or events.
 //
 // It keeps everything that belongs to a run that is not over; the latest version of each object, and the
 // newest from each source, for [ObjectMemory] longer, and clocks as long as any of their object; dedupe keys
@@ -32,9 +32,12 @@ type Pruned struct {
 // that have no object are taken for new.
 func (db *DB) Prune(ctx context.Context, before time.Time, limit int) (Pruned, error) {
 	p := pruning{db: db, moment: before, before: stamp(before), forget: stamp(before.Add(-ObjectMemory))}
-	steps := []func(context.Context, int) error{p.runs, p.events, p.dedupe, p.uses, p.clocks, p.asked, p.rest}
-	for _, step := range steps {
-		if err := step(ctx, limit); err != nil {
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return p.runs(ctx, limit) },
+		func(ctx context.Context) error { return p.events(ctx, limit) },
+		p.dedupe, p.uses, p.clocks, p.asked, p.rest,
+	} {
+		if err := step(ctx); err != nil {
 			return p.done, fmt.Errorf("prune: %w", err)
 		}
 	}
@@ -179,17 +182,17 @@ func (t *tx) dropEvent(n int64) error {
 	return t.dropBlobs(blobs)
 }
 
-func (p *pruning) dedupe(ctx context.Context, limit int) error {
-	return p.drop(ctx, sqlDropDedupe, p.before, limit, &p.done.Dedupe)
+func (p *pruning) dedupe(ctx context.Context) error {
+	return p.drop(ctx, sqlDropDedupe, p.before, &p.done.Dedupe)
 }
 
-// drop deletes what a query finds that takes a moment and how much to delete at a time.
-func (p *pruning) drop(ctx context.Context, query string, before int64, limit int, done *int) error {
-	for left := limit; left > 0; {
-		batch := min(left, PruneBatch)
+// drop deletes all that a query finds that takes a moment and how much to delete at a time. There is no
+// limit: of these rows an event may leave many behind, and what one call left would never be caught up with.
+func (p *pruning) drop(ctx context.Context, query string, before int64, done *int) error {
+	for {
 		var dropped int64
 		err := p.db.writer.write(ctx, func(t *tx) error {
-			res, err := t.exec(query, before, batch)
+			res, err := t.exec(query, before, PruneBatch)
 			if err == nil {
 				dropped, err = res.RowsAffected()
 			}
@@ -199,12 +202,10 @@ func (p *pruning) drop(ctx context.Context, query string, before int64, limit in
 			return err
 		}
 		*done += int(dropped)
-		if int(dropped) < batch {
+		if dropped < PruneBatch {
 			return nil
 		}
-		left -= int(dropped)
 	}
-	return nil
 }
 
 // What was left behind for later questions, with the time before which it goes. A value of the state that has
@@ -218,12 +219,12 @@ const (
 )
 
 // asked deletes what nobody can ask for any more, and what history() counts with the events that it counts.
-func (p *pruning) asked(ctx context.Context, limit int) error {
+func (p *pruning) asked(ctx context.Context) error {
 	for _, old := range []struct {
 		query  string
 		before int64
 	}{{sqlDropMarks, p.before}, {sqlDropKept, p.before}, {sqlDropTraits, p.before}, {sqlDropLoads, p.forget}} {
-		if err := p.drop(ctx, old.query, old.before, limit, new(int)); err != nil {
+		if err := p.drop(ctx, old.query, old.before, new(int)); err != nil {
 			return err
 		}
 	}
@@ -242,7 +243,7 @@ const (
 
 // rest deletes sets and documents that nothing refers to. They are few: one for each edit of a
 // playbook or list.
-func (p *pruning) rest(ctx context.Context, _ int) error {
+func (p *pruning) rest(ctx context.Context) error {
 	var sets, documents []int64
 	err := p.db.writer.write(ctx, func(t *tx) (err error) {
 		t.w.known.forget() // SQLite gives the numbers to others

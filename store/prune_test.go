@@ -338,6 +338,23 @@ func TestWhatWasLeftForQuestionsGoesWhenItAnswersNothingAnyMore(t *testing.T) {
 	}
 }
 
+// An event may leave a hundred values in the index behind, and the daemon calls Prune with a limit for runs and events.
+func TestRetentionLeavesNothingBehindOfWhatAnEventMayLeaveManyOf(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	x := engine.IndexedEvent{Tenant: "contoso", Object: "alerts/a", Seen: moments(1)}
+	for i := range 2*PruneBatch + 7 {
+		x.Traits = append(x.Traits, engine.Trait{Kind: "alert", Field: "ip", Value: fmt.Sprint(i)})
+	}
+	if err := db.Index(t.Context(), engine.Indexed{Events: []engine.IndexedEvent{x}}); err != nil {
+		t.Fatal(err)
+	}
+	prune(t, db, moments(2), 1)
+	if n := count(t, db, "traits"); n != 0 {
+		t.Errorf("%d values of an event that is beyond the retention are still in the index", n)
+	}
+}
+
 func TestValuesThatHaveExpiredDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)

@@ -74,7 +74,7 @@ func (db *DB) End(ctx context.Context, a engine.Append, following engine.Admissi
 const sqlDropUses = `DELETE FROM uses WHERE n IN (SELECT n FROM uses WHERE at < ?1 ORDER BY at LIMIT ?2)`
 
 // uses deletes what no limit can count any more.
-func (p *pruning) uses(ctx context.Context, limit int) error {
+func (p *pruning) uses(ctx context.Context) error {
 	before := stamp(p.moment.Add(-playbooks.MaxRateWindow))
-	return p.drop(ctx, sqlDropUses, before, limit, &p.done.Uses)
+	return p.drop(ctx, sqlDropUses, before, &p.done.Uses)
 }
