@@ -26,7 +26,7 @@ type Pruned struct {
 // refers to then; in small transactions. Call it again while it deletes runs or events.
 //
 // It keeps everything that belongs to a run that is not over; the latest version of each object, and the
-// newest from each source, for [ObjectMemory] longer, and clocks as long as any of their object; dedupe keys
+// newest that each source brought by itself, for [ObjectMemory] longer, and clocks as long as any of their object; dedupe keys
 // until their window is over, and what limits count for as long as any may; documents that were handed
 // over since the database was opened. Keep at least as much as the sources look back, or events
 // that have no object are taken for new.
@@ -70,9 +70,9 @@ const (
 			AND (object = '' OR seen < ?4 OR NOT ` + isVersion + ` OR EXISTS (
 				SELECT 1 FROM events later WHERE later.object = events.object AND later.object <> ''
 					AND later.tenant = events.tenant AND later.n > events.n AND later.` + isVersion + `)
-				AND EXISTS (SELECT 1 FROM events newer WHERE newer.object = events.object AND newer.object <> ''
+				AND (started_by <> '' OR EXISTS (SELECT 1 FROM events newer WHERE newer.object = events.object AND newer.object <> ''
 					AND newer.tenant = events.tenant AND newer.source = events.source AND newer.started_by = ''
-					AND (newer.occurred, newer.n) > (events.occurred, events.n)))
+					AND (newer.occurred, newer.n) > (events.occurred, events.n))))
 		ORDER BY seen, n LIMIT ?5`
 )
 

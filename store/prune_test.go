@@ -220,6 +220,19 @@ func TestTheNewestVersionOfAnObjectIsKeptLongerToo(t *testing.T) {
 	}
 }
 
+func TestWhatSomebodyBroughtByHandIsNoVersionToCompareWith(t *testing.T) {
+	t.Parallel()
+	db := newTest(t)
+	byHand, version := someEvent("a", 1), someEvent("a", 2)
+	byHand.ID, byHand.Source, byHand.By = "contoso/manual/triage/1", "manual/triage", "ann"
+	for _, ev := range []engine.Event{byHand, version} {
+		mustAdmit(t, db, admissionOf(ev))
+	}
+	if got := prune(t, db, moments(1000), 1000); got.Events != 1 || count(t, db, "events") != 1 {
+		t.Errorf("%+v, and %d events are left: want the version alone", got, count(t, db, "events"))
+	}
+}
+
 func TestWhatALimitCountsOutlivesItsRunAsLongAsAnyLimitReachesBack(t *testing.T) {
 	t.Parallel()
 	db := newTest(t)
