@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// The one after "/" is "0": an ID that begins with the object's is that of a version.
-	versionOf = `source = ?2 AND tenant = ?1 AND object <> ''
+	// The one after "/" is "0": an ID that begins with the object's is that of a version. The + keeps SQLite
+	// from walking over all that a source ever brought: objects are read in their order, and no more than asked for.
+	versionOf = `+source = ?2 AND tenant = ?1 AND object <> ''
 		AND id >= tenant || '/' || object || '/' AND id < tenant || '/' || object || '0'`
 	sqlVersion  = selectEvents + ` WHERE ` + versionOf + ` AND object = ?3 ORDER BY n DESC LIMIT 1`
 	sqlVersions = selectEvents + ` WHERE n IN (SELECT max(n) FROM events

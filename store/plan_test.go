@@ -197,6 +197,16 @@ func TestReadySortsNoMoreThanItReturns(t *testing.T) {
 	}
 }
 
+// The clocks of a new playbook begin with the versions of all objects, page by page. Looking at all of them for
+// each page would take the square of their number.
+func TestAPageOfVersionsIsReadInTheOrderOfTheObjects(t *testing.T) {
+	t.Parallel()
+	steps := plan(t, newTest(t), sqlVersions)
+	if all := strings.Join(steps, "; "); !strings.Contains(all, "USING INDEX events_object (object>?)") || strings.Contains(all, "FOR GROUP BY") {
+		t.Error(all)
+	}
+}
+
 // A list behind an IN becomes a table that is made and dropped for each row, in conditions of the schema too.
 func TestWhatEveryRunWritesNeedsNoTableOfItsOwn(t *testing.T) {
 	t.Parallel()

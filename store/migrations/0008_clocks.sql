@@ -1,4 +1,4 @@
--- Schema 7: the clocks of sla triggers.
+-- Schema 8: the clocks of sla triggers.
 CREATE TABLE clocks (
 	n        INTEGER PRIMARY KEY,
 	object   TEXT NOT NULL CHECK (object <> ''),
