@@ -193,7 +193,7 @@ func ofPlaybooks() []limits {
 			{"size of a key; of a longer one its hash is used", size(engine.MaxKey)},
 			{"what history() counts to", playbooks.MaxHistory},
 			{"values of one field of history()", playbooks.MaxHistoryValues},
-			{"objects that history() with several fields looks at, the newest first, for each value of the rarest field", engine.MaxHistoryScan},
+			{"objects that history() with several fields or several values looks at, the newest first", engine.MaxHistoryScan},
 			{"values of one event that are indexed", engine.MaxTraits},
 			{"stored events that are indexed when a playbook begins to ask", engine.MaxBackfill},
 			{"people of leastLoaded()", playbooks.MaxPeople},

@@ -2,12 +2,12 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -289,38 +289,38 @@ func (r *Reader) Loads(ctx context.Context, tenant string, people []string) (map
 }
 
 const (
-	sqlHaving = `SELECT object FROM traits WHERE trait = ?1 AND seen BETWEEN ?2 AND ?3 ORDER BY seen DESC LIMIT ?4`
-	sqlHas    = `SELECT 1 FROM traits WHERE trait = ?1 AND object = ?2`
+	sqlHaving = `SELECT object, seen FROM traits WHERE trait = ?1 AND seen BETWEEN ?2 AND ?3 ORDER BY seen DESC, object LIMIT ?4`
+	sqlHas    = `SELECT seen FROM traits WHERE trait = ?1 AND object = ?2`
 )
 
+// having is an object that has a value, since when it was first seen.
+type having struct {
+	object string
+	seen   int64
+}
+
 // History implements [engine.Journal]. It walks over the objects that have one of the values of the first field,
-// the newest first, and looks each of them up under the other fields.
+// the newest first, and looks each of them up under the other values and fields.
 func (r *Reader) History(ctx context.Context, q engine.HistoryQuery) ([]string, error) {
 	if len(q.Where) == 0 {
 		return nil, nil
 	}
-	scan := engine.MaxHistoryScan
-	if len(q.Where) == 1 {
-		scan = q.Limit + 1 // and the one that does not count
-	}
-	objects := map[string]bool{}
+	var objects []string
 	err := r.look(ctx, func(v *view) error {
-		for _, value := range q.Where[0].Values {
-			found, err := collect(v, sqlHaving, []any{traitOf(q.Tenant, q.Kind, q.Where[0].Field, value), stamp(q.From), stamp(q.To), scan},
-				func(row scanner) (s string, err error) { return s, row.Scan(&s) })
+		candidates, err := v.having(q)
+		if err != nil {
+			return err
+		}
+		for _, object := range candidates {
+			if len(objects) == q.Limit {
+				break
+			}
+			fits, err := v.fits(q, object)
 			if err != nil {
 				return err
 			}
-			for _, object := range found {
-				if object == q.Except || objects[object] || len(objects) == q.Limit {
-					continue
-				}
-				if objects[object], err = v.hasAll(q, object); err != nil {
-					return err
-				}
-				if !objects[object] {
-					delete(objects, object)
-				}
+			if fits {
+				objects = append(objects, object)
 			}
 		}
 		return nil
@@ -328,24 +328,64 @@ func (r *Reader) History(ctx context.Context, q engine.HistoryQuery) ([]string, 
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	return slices.Sorted(maps.Keys(objects)), nil
+	return objects, nil
 }
 
-// hasAll says whether an object has one of the values in each field but the first.
-func (v *view) hasAll(q engine.HistoryQuery, object string) (bool, error) {
-	for _, term := range q.Where[1:] {
-		has := false
-		for _, value := range term.Values {
-			var one int
-			found, err := v.get(sqlHas, []any{traitOf(q.Tenant, q.Kind, term.Field, value), object}, &one)
-			if err != nil {
-				return false, err
-			}
-			has = has || found
+// having finds the objects that got one of the values of the first field within the time, the newest first.
+func (v *view) having(q engine.HistoryQuery) ([]string, error) {
+	scan := engine.MaxHistoryScan
+	if len(q.Where) == 1 && len(q.Where[0].Values) == 1 { // then all that are found count,
+		scan = q.Limit + 1 // but for the one that does not
+	}
+	var found []having
+	for _, value := range q.Where[0].Values {
+		some, err := collect(v, sqlHaving, []any{traitOf(q.Tenant, q.Kind, q.Where[0].Field, value), stamp(q.From), stamp(q.To), scan},
+			func(row scanner) (h having, err error) { return h, row.Scan(&h.object, &h.seen) })
+		if err != nil {
+			return nil, err
 		}
-		if !has {
-			return false, nil
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, func(a, b having) int { return cmp.Or(cmp.Compare(b.seen, a.seen), cmp.Compare(a.object, b.object)) })
+	met := map[string]bool{q.Except: true}
+	var objects []string
+	for _, h := range found {
+		if !met[h.object] && len(objects) < engine.MaxHistoryScan {
+			objects = append(objects, h.object)
+		}
+		met[h.object] = true
+	}
+	return objects, nil
+}
+
+// fits says whether an object did not have one of the values of the first field before the time already, and has
+// one of the values in each of the others.
+func (v *view) fits(q engine.HistoryQuery, object string) (bool, error) {
+	if len(q.Where[0].Values) > 1 {
+		first, has, err := v.firstSeen(q, q.Where[0], object)
+		if err != nil || !has || first < stamp(q.From) {
+			return false, err
+		}
+	}
+	for _, term := range q.Where[1:] {
+		if _, has, err := v.firstSeen(q, term, object); err != nil || !has {
+			return false, err
 		}
 	}
 	return true, nil
+}
+
+// firstSeen tells when an object was first seen with one of the values of a field.
+func (v *view) firstSeen(q engine.HistoryQuery, term engine.HistoryTerm, object string) (first int64, has bool, err error) {
+	for _, value := range term.Values {
+		var seen int64
+		found, err := v.get(sqlHas, []any{traitOf(q.Tenant, q.Kind, term.Field, value), object}, &seen)
+		if err != nil {
+			return 0, false, err
+		}
+		if found && (!has || seen < first) {
+			first, has = seen, true
+		}
+	}
+	return first, has, nil
 }

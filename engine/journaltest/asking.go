@@ -289,6 +289,9 @@ func finding() map[string]func(*testing.T, world) {
 			first.To = at(10)
 			but := query(term("user", "ann"))
 			but.Except = "alerts/a"
+			w.index(has("late", at(5), user("ida")), has("late", at(80), user("id-of-ida")))
+			names := query(term("user", "ida", "id-of-ida"))
+			names.From = at(50)
 			few := query(term("user", "ann", "bob"))
 			few.Limit = 2
 			elsewhere := query(term("user", "ann"))
@@ -302,7 +305,7 @@ func finding() map[string]func(*testing.T, world) {
 			}{
 				{"one value", query(term("user", "ann")), 2}, {"one of two", query(term("user", "ann", "bob")), 3}, {"none of them", query(term("user", "cy")), 0},
 				{"two fields", query(term("user", "ann"), term("device", "d1")), 1}, {"two fields, the other way", query(term("device", "d1"), term("user", "ann", "bob")), 2},
-				{"another time", past, 1}, {"the ends included", first, 1}, {"but for one", but, 1}, {"at most so many", few, 2},
+				{"another time", past, 1}, {"the ends included", first, 1}, {"another time, another of the values before it", names, 0}, {"but for one", but, 1}, {"at most so many", few, 2},
 				{"another tenant", elsewhere, 0}, {"another kind", kind, 0}, {"no fields", query(), 0},
 			} {
 				if got := w.found(c.q); got != c.want {
