@@ -39,6 +39,19 @@ func (v Verdict) Check() error {
 	return fmt.Errorf("unknown verdict %q", v)
 }
 
+// CheckClocks refuses clocks that nobody could find again.
+func CheckClocks(clocks []Clock) error {
+	for _, c := range clocks {
+		switch {
+		case c.Object == "" || c.Playbook == "":
+			return fmt.Errorf("clock of %q at %q: a name is missing", c.Object, c.Playbook)
+		case c.State != ClockRunning && c.State != ClockPaused && c.State != ClockStopped:
+			return fmt.Errorf("clock of %s at %s: unknown state %q", c.Object, c.Playbook, c.State)
+		}
+	}
+	return nil
+}
+
 // CheckMode refuses a mode that is not one of those there are.
 func CheckMode(m playbooks.Mode) error {
 	if m != playbooks.Live && m != playbooks.Shadow {

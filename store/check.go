@@ -27,7 +27,7 @@ func checkAdmission(a engine.Admission) error {
 			return fmt.Errorf("event %d (%q): %w", i, p.Event.ID, err)
 		}
 	}
-	return checkClocks(a.Clocks)
+	return engine.CheckClocks(a.Clocks)
 }
 
 func checkPlanned(p engine.Planned) error {
@@ -42,7 +42,7 @@ func checkPlanned(p engine.Planned) error {
 			return fmt.Errorf("decision of %s: %w", m.Playbook, err)
 		}
 	}
-	if err := checkClocks(p.Clocks); err != nil {
+	if err := engine.CheckClocks(p.Clocks); err != nil {
 		return err
 	}
 	for _, run := range p.Runs {

@@ -163,19 +163,6 @@ func (t *tx) setClocks(clocks []engine.Clock) error {
 	return nil
 }
 
-// checkClocks refuses clocks that nobody could find again.
-func checkClocks(clocks []engine.Clock) error {
-	for _, c := range clocks {
-		switch {
-		case c.Object == "" || c.Playbook == "":
-			return fmt.Errorf("clock of %q at %q: a name is missing", c.Object, c.Playbook)
-		case c.State != engine.ClockRunning && c.State != engine.ClockPaused && c.State != engine.ClockStopped:
-			return fmt.Errorf("clock of %s at %s: unknown state %q", c.Object, c.Playbook, c.State)
-		}
-	}
-	return nil
-}
-
 // sqlDropClocks forgets clocks of objects that the journal has forgotten.
 const sqlDropClocks = `DELETE FROM clocks WHERE n IN (SELECT n FROM clocks WHERE seen < ?1
 	AND NOT EXISTS (SELECT 1 FROM events e WHERE e.object = clocks.object AND e.object <> '' AND e.tenant = clocks.tenant) ORDER BY seen LIMIT ?2)`

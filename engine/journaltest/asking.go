@@ -267,8 +267,11 @@ func stating() map[string]func(*testing.T, world) {
 			if !room("last", at(1)) {
 				t.Error("there is no room for the last one")
 			}
-			if err := w.leave(r, engine.Left{Puts: []engine.Put{puts("last", "1", at(0))}}); err != nil {
+			if err := w.leave(r, engine.Left{Puts: []engine.Put{puts("old", "1", at(-3600)), puts("last", "1", at(0))}}); err != nil {
 				t.Fatal(err)
+			}
+			if room("old", at(1)) {
+				t.Error("there is room for one that was there")
 			}
 			if room("more", at(1)) || !room("last", at(1)) || !room("more", at(3600)) {
 				t.Errorf("room for one more: %v, for one that is there: %v, when they have expired: %v",

@@ -25,19 +25,7 @@ func check(a engine.Admission) error {
 			return fmt.Errorf("event %q: %w", p.Event.ID, err)
 		}
 	}
-	return checkClocks(a.Clocks)
-}
-
-func checkClocks(clocks []engine.Clock) error {
-	for _, c := range clocks {
-		switch {
-		case c.Object == "" || c.Playbook == "":
-			return fmt.Errorf("clock of %q at %q: a name is missing", c.Object, c.Playbook)
-		case c.State != engine.ClockRunning && c.State != engine.ClockPaused && c.State != engine.ClockStopped:
-			return fmt.Errorf("clock of %s at %s: unknown state %q", c.Object, c.Playbook, c.State)
-		}
-	}
-	return nil
+	return engine.CheckClocks(a.Clocks)
 }
 
 func checkPlanned(p engine.Planned) error {
@@ -54,7 +42,7 @@ func checkPlanned(p engine.Planned) error {
 		}
 		seen[engine.SetMember{Name: m.Playbook, Digest: m.Digest}] = true
 	}
-	if err := checkClocks(p.Clocks); err != nil {
+	if err := engine.CheckClocks(p.Clocks); err != nil {
 		return err
 	}
 	for _, r := range p.Runs {

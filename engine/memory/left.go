@@ -102,14 +102,11 @@ func (j *Journal) StateRoom(ctx context.Context, key engine.StateKey, now time.T
 	defer j.mu.Unlock()
 	n := 0
 	for k, v := range j.state.left.kept {
-		if k == key {
-			return true, nil
-		}
-		if k.Tenant == key.Tenant && k.Playbook == key.Playbook && now.Before(v.expires) {
+		if k.Tenant == key.Tenant && k.Playbook == key.Playbook && k != key && now.Before(v.expires) {
 			n++
 		}
 	}
-	return n < engine.MaxStateKeys, nil
+	return n < engine.MaxStateKeys || j.state.left.value(key, now) != nil, nil
 }
 
 func (l *left) put(p engine.Put) error {
