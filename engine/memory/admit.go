@@ -22,7 +22,7 @@ func (j *Journal) Admit(ctx context.Context, a engine.Admission) (engine.Receipt
 	defer j.mu.Unlock()
 	ad := admission{state: &j.state}
 	if err := ad.admit(a); err != nil {
-		ad.takeBack()
+		ad.undo.takeBack()
 		return engine.Receipt{}, fmt.Errorf("admit: %w", err)
 	}
 	return ad.receipt, nil
@@ -32,21 +32,35 @@ func (j *Journal) Admit(ctx context.Context, a engine.Admission) (engine.Receipt
 type admission struct {
 	*state
 	receipt engine.Receipt
-	undo    []func()
+	undo    undo
 }
 
+// undo is how to take back what was changed, in the order of the changes.
+type undo []func()
+
 // takeBack undoes all of it.
-func (ad *admission) takeBack() {
-	for _, undo := range slices.Backward(ad.undo) {
-		undo()
+func (u undo) takeBack() {
+	for _, back := range slices.Backward(u) {
+		back()
 	}
 }
 
 // put sets a key so that it can be undone.
-func put[K comparable, V any](ad *admission, m map[K]V, key K, value V) {
-	old, had := m[key]
+func put[K comparable, V any](u *undo, m map[K]V, key K, value V) {
+	keep(u, m, key)
 	m[key] = value
-	ad.undo = append(ad.undo, func() {
+}
+
+// drop deletes a key so that it can be undone.
+func drop[K comparable, V any](u *undo, m map[K]V, key K) {
+	keep(u, m, key)
+	delete(m, key)
+}
+
+// keep has what a key holds put back.
+func keep[K comparable, V any](u *undo, m map[K]V, key K) {
+	old, had := m[key]
+	*u = append(*u, func() {
 		if had {
 			m[key] = old
 		} else {
@@ -56,9 +70,9 @@ func put[K comparable, V any](ad *admission, m map[K]V, key K, value V) {
 }
 
 // add appends to a list so that it can be undone.
-func add[V any](ad *admission, list *[]V, value V) {
+func add[V any](u *undo, list *[]V, value V) {
 	*list = append(*list, value)
-	ad.undo = append(ad.undo, func() { *list = (*list)[:len(*list)-1] })
+	*u = append(*u, func() { *list = (*list)[:len(*list)-1] })
 }
 
 func (ad *admission) admit(a engine.Admission) error {
@@ -70,12 +84,8 @@ func (ad *admission) admit(a engine.Admission) error {
 	}
 	for digest, content := range a.Documents {
 		if _, ok := ad.documents[digest]; !ok {
-			put(ad, ad.documents, digest, append([]byte{}, content...))
+			put(&ad.undo, ad.documents, digest, append([]byte{}, content...))
 		}
-	}
-	if slices.ContainsFunc(a.Events, func(p engine.Planned) bool { return p.Index != nil || len(p.Sightings) > 0 }) {
-		before := ad.left.clone()
-		ad.undo = append(ad.undo, func() { ad.left = before })
 	}
 	set, err := ad.set(a.Set)
 	if err != nil {
@@ -96,7 +106,7 @@ func (ad *admission) setClocks(clocks []engine.Clock) error {
 		if was := ad.clocks[k].Revision; c.Revision != was+1 {
 			return fmt.Errorf("clock of %s at %s: revision %d after %d: %w", c.Object, c.Playbook, c.Revision, was, engine.ErrClockMoved)
 		}
-		put(ad, ad.clocks, k, copyClock(c))
+		put(&ad.undo, ad.clocks, k, copyClock(c))
 	}
 	return nil
 }
@@ -108,7 +118,7 @@ func (ad *admission) move(c *engine.Cursor) error {
 	case ad.cursors[c.Source] != c.From:
 		return fmt.Errorf("source %q: position is %q, not %q: %w", c.Source, ad.cursors[c.Source], c.From, engine.ErrCursorMoved)
 	}
-	put(ad, ad.cursors, c.Source, c.Position)
+	put(&ad.undo, ad.cursors, c.Source, c.Position)
 	return nil
 }
 
@@ -128,7 +138,7 @@ func (ad *admission) set(s engine.PlaybookSet) ([]engine.SetMember, error) {
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return nil, fmt.Errorf("playbook set: %w", err)
 	}
-	put(ad, ad.sets, s.Digest, members)
+	put(&ad.undo, ad.sets, s.Digest, members)
 	return members, nil
 }
 
@@ -144,11 +154,11 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 	if err := ad.setClocks(p.Clocks); err != nil {
 		return err
 	}
-	if err := ad.left.take(engine.Left{Sightings: p.Sightings}); err != nil {
+	if err := ad.left.take(&ad.undo, engine.Left{Sightings: p.Sightings}); err != nil {
 		return err
 	}
 	if p.Index != nil {
-		ad.left.index(*p.Index)
+		ad.left.index(&ad.undo, *p.Index)
 	}
 	ad.receipt.Admitted++
 	ev := event{Event: copyEvent(p.Event), set: set, matches: copyMatches(p.Matches)}
@@ -184,16 +194,16 @@ func (ad *admission) event(place int, p engine.Planned, set []engine.SetMember) 
 		}
 		if use, counted := planned.Start(); counted {
 			use.At = plain(use.At)
-			add(ad, &ad.uses, use)
+			add(&ad.undo, &ad.uses, use)
 		}
 		ad.receipt.Matched++
 		ad.receipt.Started = append(ad.receipt.Started, planned.Run.ID)
 	}
 	n := len(ad.events)
-	add(ad, &ad.events, ev)
-	put(ad, ad.byEvent, ev.ID, n)
+	add(&ad.undo, &ad.events, ev)
+	put(&ad.undo, ad.byEvent, ev.ID, n)
 	if ev.Object != "" && !engine.FromClock(ev.Event) {
-		put(ad, ad.latest, object{ev.Tenant, ev.Object}, n)
+		put(&ad.undo, ad.latest, object{ev.Tenant, ev.Object}, n)
 	}
 	return nil
 }
@@ -208,7 +218,7 @@ func (ad *admission) repeats(p engine.PlannedRun) engine.RunID {
 	if d, used := ad.dedupe[k]; used && p.Run.Created.Before(d.until) {
 		return d.run
 	}
-	put(ad, ad.dedupe, k, dedupe{until: plain(p.Run.Created.Add(p.DedupeWindow)), run: p.Run.ID})
+	put(&ad.undo, ad.dedupe, k, dedupe{until: plain(p.Run.Created.Add(p.DedupeWindow)), run: p.Run.ID})
 	return ""
 }
 
@@ -248,9 +258,9 @@ func (ad *admission) start(p engine.PlannedRun) error {
 		return err
 	}
 	r := &run{Run: copyRun(p.Run), n: len(ad.runs), entries: copyEntries(p.Entries), writes: writes}
-	add(ad, &ad.runs, r)
-	add(ad, &ad.open, r)
-	put(ad, ad.byRun, r.ID, r)
+	add(&ad.undo, &ad.runs, r)
+	add(&ad.undo, &ad.open, r)
+	put(&ad.undo, ad.byRun, r.ID, r)
 	return nil
 }
 

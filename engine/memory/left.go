@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -63,7 +62,7 @@ func (l *left) seen(m engine.Sighting) bool {
 }
 
 // mark adds what was asked, if it would still be answered so.
-func (l *left) mark(m engine.Sighting) error {
+func (l *left) mark(u *undo, m engine.Sighting) error {
 	if l.seen(m) != m.Seen {
 		return fmt.Errorf("key %q of %s: %w", m.Key, m.Playbook, engine.ErrMoved)
 	}
@@ -71,7 +70,7 @@ func (l *left) mark(m engine.Sighting) error {
 		return o.Tenant == m.Tenant && o.Playbook == m.Playbook && o.Key == m.Key && o.Event == m.Event
 	}
 	if !slices.ContainsFunc(l.marks, known) {
-		l.marks = append(l.marks, m)
+		add(u, &l.marks, m)
 	}
 	return nil
 }
@@ -109,55 +108,48 @@ func (j *Journal) StateRoom(ctx context.Context, key engine.StateKey, now time.T
 	return n < engine.MaxStateKeys || j.state.left.value(key, now) != nil, nil
 }
 
-func (l *left) put(p engine.Put) error {
+func (l *left) put(u *undo, p engine.Put) error {
 	key := engine.StateKey{Tenant: p.Tenant, Playbook: p.Playbook, Key: p.Key}
 	if p.Read && !bytes.Equal(l.value(key, p.At), p.Was) {
 		return fmt.Errorf("state %q of %s: %w", p.Key, p.Playbook, engine.ErrMoved)
 	}
 	if p.Value == nil {
-		delete(l.kept, key)
+		drop(u, l.kept, key)
 		return nil
 	}
-	l.kept[key] = kept{value: copyBytes(p.Value), expires: plain(p.Expires)}
+	put(u, l.kept, key, kept{value: copyBytes(p.Value), expires: plain(p.Expires)})
 	return nil
 }
 
-// take stores what a decision leaves behind, all of it or nothing.
-func (l *left) take(more engine.Left) error {
-	if len(more.Sightings)+len(more.Puts)+len(more.Loads) == 0 {
-		return nil
-	}
-	next := *l
-	next.marks, next.kept, next.loads = slices.Clone(l.marks), maps.Clone(l.kept), maps.Clone(l.loads)
+// take stores what a decision leaves behind.
+func (l *left) take(u *undo, more engine.Left) error {
 	for _, m := range more.Sightings {
-		if err := next.mark(m); err != nil {
+		if err := l.mark(u, m); err != nil {
 			return err
 		}
 	}
 	for _, p := range more.Puts {
-		if err := next.put(p); err != nil {
+		if err := l.put(u, p); err != nil {
 			return err
 		}
 	}
-	for _, load := range more.Loads {
-		next.assign(load)
-	}
-	*l = next
+	l.assign(u, more.Loads)
 	return nil
 }
 
-func (l *left) assign(load engine.Load) {
-	at := object{load.Tenant, load.Object}
-	if load.Who == "" {
-		delete(l.loads, at)
-		return
+func (l *left) assign(u *undo, loads []engine.Load) {
+	for _, load := range loads {
+		at := object{load.Tenant, load.Object}
+		if load.Who == "" {
+			drop(u, l.loads, at)
+		} else {
+			put(u, l.loads, at, load.Who)
+		}
 	}
-	l.loads[at] = load.Who
 }
 
-// index adds an event to the index. It never fails, and what it adds of an event that is not stored in the end
-// is taken away by the copy that Admit keeps.
-func (l *left) index(x engine.IndexedEvent) {
+// index adds an event to the index.
+func (l *left) index(u *undo, x engine.IndexedEvent) {
 	for _, t := range x.Traits {
 		key := traitKey{x.Tenant, t}
 		objects := l.traits[key]
@@ -166,23 +158,10 @@ func (l *left) index(x engine.IndexedEvent) {
 			l.traits[key] = objects
 		}
 		if at, known := objects[x.Object]; !known || x.Seen.Before(at) {
-			objects[x.Object] = plain(x.Seen)
+			put(u, objects, x.Object, plain(x.Seen))
 		}
 	}
-	for _, load := range x.Loads {
-		l.assign(load)
-	}
-}
-
-// clone copies all of it, for an Admit that may be undone.
-func (l *left) clone() left {
-	c := *l
-	c.marks, c.kept, c.loads = slices.Clone(l.marks), maps.Clone(l.kept), maps.Clone(l.loads)
-	c.traits = make(map[traitKey]map[string]time.Time, len(l.traits))
-	for k, v := range l.traits {
-		c.traits[k] = maps.Clone(v)
-	}
-	return c
+	l.assign(u, x.Loads)
 }
 
 // History implements [engine.Journal].
@@ -262,7 +241,7 @@ func (j *Journal) Index(ctx context.Context, x engine.Indexed) error {
 		clear(j.state.left.loads)
 	}
 	for _, ev := range x.Events {
-		j.state.left.index(ev)
+		j.state.left.index(new(undo), ev) // nothing of it can fail
 	}
 	if x.Fields != nil {
 		j.state.left.indexed = slices.Clone(x.Fields)

@@ -109,7 +109,9 @@ func (j *Journal) append(a engine.Append) error {
 	if err := engine.CheckEntries(a.Entries, len(r.entries)); err != nil {
 		return err
 	}
-	if err := j.state.left.take(a.Left); err != nil {
+	var u undo
+	if err := j.state.left.take(&u, a.Left); err != nil {
+		u.takeBack()
 		return err
 	}
 	r.State, r.Message, r.Wake, r.Ended = a.State, a.Message, plain(a.Wake), plain(a.Ended)
@@ -135,7 +137,7 @@ func (j *Journal) End(ctx context.Context, a engine.Append, following engine.Adm
 		err = j.append(a)
 	}
 	if err != nil {
-		ad.takeBack()
+		ad.undo.takeBack()
 		return engine.Receipt{}, fmt.Errorf("end of run %s: %w", a.Run, err)
 	}
 	return ad.receipt, nil
