@@ -174,19 +174,31 @@ func NewWebhooks(o WebhookOptions) (*Webhooks, error) {
 	}, nil
 }
 
-// SetHooks replaces all hooks. Requests under way go on with the hook that they began with.
-func (w *Webhooks) SetHooks(hooks []Hook) error {
+// CheckHooks says why hooks can't be served together; nil if they can.
+func CheckHooks(hooks []Hook) error {
 	if len(hooks) > MaxHooks {
 		return fmt.Errorf("there are %d webhooks: %d are the most", len(hooks), MaxHooks)
 	}
-	next := make(map[string]*hook, len(hooks))
+	paths := make(map[string]bool, len(hooks))
 	for _, h := range hooks {
 		if err := h.check(); err != nil {
 			return err
 		}
-		if next[h.Path] != nil {
+		if paths[h.Path] {
 			return fmt.Errorf("webhook %s is given twice: join the two", h.Path)
 		}
+		paths[h.Path] = true
+	}
+	return nil
+}
+
+// SetHooks replaces all hooks. Requests under way go on with the hook that they began with.
+func (w *Webhooks) SetHooks(hooks []Hook) error {
+	if err := CheckHooks(hooks); err != nil {
+		return err
+	}
+	next := make(map[string]*hook, len(hooks))
+	for _, h := range hooks {
 		h.Limits = h.Limits.complete()
 		next[h.Path] = &hook{Hook: h, places: newPlaces(h.Limits.Concurrent), rate: newBucket(float64(h.Limits.Rate), float64(h.Limits.Burst)), ring: &keyring{}}
 	}

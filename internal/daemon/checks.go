@@ -120,7 +120,7 @@ func (d *Daemon) checkPlaybooks() error {
 	refused := d.refused
 	d.mu.Unlock()
 	if refused != nil {
-		return fmt.Errorf("the files as they are now can't be used together, those before stay in use: %w", refused)
+		return fmt.Errorf("those before stay in use: %w", refused)
 	}
 	if findings := d.Findings(); findings.HasErrors() {
 		return fmt.Errorf("some files are broken, what they held before is in use: %w", findings.Err())

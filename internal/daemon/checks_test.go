@@ -41,6 +41,8 @@ type bubbled struct {
 	blind  atomic.Bool // the engine sees no ready runs
 	full   atomic.Bool // the engine's journal takes no entries
 	still  atomic.Bool // the engine's journal tells of no clocks
+	// indexing, if set, is called instead when something is to be added to the index of the engine's journal.
+	indexing atomic.Pointer[func(add func() error) error]
 }
 
 const clientSecret = "canary-of-the-client~secret+1"
@@ -140,6 +142,23 @@ func (f blind) DueClocks(ctx context.Context, tenant, playbook string, limit int
 	return f.Journal.DueClocks(ctx, tenant, playbook, limit)
 }
 
+func (f blind) Index(ctx context.Context, x engine.Indexed) error {
+	add := func() error { return f.Journal.Index(ctx, x) }
+	if instead := f.b.indexing.Load(); instead != nil {
+		return (*instead)(add)
+	}
+	return add()
+}
+
+// raise adds an alert as of now.
+func (b *bubbled) raise(id string) {
+	b.t.Helper()
+	now := time.Now().UTC().Format(time.RFC3339Nano)
+	if err := b.sim.Add(simulator.Document{"id": id, "title": "x", "status": "new", "severity": "low", "createdDateTime": now, "lastUpdateDateTime": now}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b *bubbled) write(name, text string) {
 	b.t.Helper()
 	path := filepath.Join(b.dir, name)
@@ -230,10 +249,7 @@ func TestAStalledEngineMakesHealthFailUntilRunsGetFurther(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		b.green("/healthz", "/readyz")
 		b.blind.Store(true)
-		if err := b.sim.Add(simulator.Document{"id": "new", "title": "x", "status": "new", "severity": "low",
-			"createdDateTime": time.Now().UTC().Format(time.RFC3339Nano), "lastUpdateDateTime": time.Now().UTC().Format(time.RFC3339Nano)}); err != nil {
-			b.t.Fatal(err)
-		}
+		b.raise("new")
 		time.Sleep(daemon.StallAfter / 2)
 		b.green("/healthz") // it may pass
 		time.Sleep(daemon.StallAfter)
@@ -251,10 +267,7 @@ func TestHealthDoesNotAskForARestartWhileOutcomesWaitToBeRecorded(t *testing.T) 
 		time.Sleep(30 * time.Second)
 		b.blind.Store(true)
 		b.full.Store(true)
-		if err := b.sim.Add(simulator.Document{"id": "new", "title": "x", "status": "new", "severity": "low",
-			"createdDateTime": time.Now().UTC().Format(time.RFC3339Nano), "lastUpdateDateTime": time.Now().UTC().Format(time.RFC3339Nano)}); err != nil {
-			b.t.Fatal(err)
-		}
+		b.raise("new")
 		time.Sleep(2 * daemon.StallAfter)
 		b.red("/readyz", "outcomes", "don't stop playbookd")
 		b.green("/healthz")

@@ -93,6 +93,8 @@ type Daemon struct {
 
 	needs chan struct{} // of size one: needed was changed
 
+	reloading sync.Mutex // one reload at a time, so that what was read last is used last
+
 	mu       sync.Mutex
 	needed   map[string]bool // pollers that some playbook needs
 	beside   Beside
@@ -149,7 +151,7 @@ func New(ctx context.Context, o Options) (d *Daemon, err error) {
 	if err = d.newSources(); err != nil {
 		return d, err
 	}
-	if err = d.load(); err != nil {
+	if err = d.load(ctx); err != nil {
 		return d, err
 	}
 	return d, d.newServer()
@@ -297,7 +299,7 @@ func (d *Daemon) chores(ctx context.Context) {
 			return
 		case <-reload.C:
 			if d.changed() {
-				_ = d.Reload() // it has said what is wrong
+				_ = d.reload(ctx) // it has said what is wrong
 			}
 		case <-beat.C:
 			d.tryBeat(ctx)

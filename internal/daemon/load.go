@@ -117,24 +117,26 @@ func itemOf(columns []watchlist.Column) expression.Type {
 }
 
 // load reads the files for the first time: what is broken is left out, and said.
-func (d *Daemon) load() error {
+func (d *Daemon) load(ctx context.Context) error {
 	for _, dir := range []string{d.c.Playbooks} {
 		if _, err := os.Stat(dir); err != nil {
 			return fmt.Errorf("playbooks: %w: create the directory, or set playbooks: in the configuration", err)
 		}
 	}
-	return d.Reload()
+	return d.reload(ctx)
 }
 
 // Reload reads playbooks and what lies beside them anew. Files that are broken keep what they held when
 // they were not. It returns an error if nothing of the new state could be used.
-func (d *Daemon) Reload() error {
+func (d *Daemon) Reload() error { return d.reload(context.Background()) }
+
+func (d *Daemon) reload(ctx context.Context) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	digest := d.digest()
 	set, beside, findings := Read(d.registry, DirsOf(d.c), d.o.Now())
-	old := d.engine.Playbooks()
-	set = keepWorking(set, old, findings)
+	set = keepWorking(set, d.engine.Playbooks(), findings)
 	d.mu.Lock()
-	d.beside = beside.or(d.beside)
 	d.findings, d.loaded, d.reloaded = findings, digest, time.Now()
 	d.mu.Unlock()
 	if d.o.OnFindings != nil {
@@ -143,7 +145,7 @@ func (d *Daemon) Reload() error {
 	for _, f := range findings {
 		d.log.Warn("finding", "code", f.Code, "at", f.Pos.String(), "what", f.Message)
 	}
-	err := d.configureSources(set)
+	err := d.takeOver(ctx, set, beside)
 	d.mu.Lock()
 	d.refused = err
 	d.mu.Unlock()
@@ -152,18 +154,34 @@ func (d *Daemon) Reload() error {
 		d.log.Error("playbooks were not taken over", "err", err)
 		return err
 	}
-	if err := d.engine.Prepare(context.Background(), set, false); err != nil {
-		return fmt.Errorf("playbooks: %w", err)
-	}
 	outcome := "ok"
 	if findings.HasErrors() {
 		outcome = "broken"
 	}
 	d.counts.reloads[outcome].Add(1)
-	d.engine.Use(set)
-	d.clocks.Wake()
 	d.log.Info("playbooks loaded", "playbooks", len(set.Playbooks), "digest", set.Digest, "findings", len(findings))
 	return nil
+}
+
+// takeOver puts a set of playbooks into use. Until all that can fail is done nothing is changed. The sources come
+// last: what they bring for new playbooks must not be decided about by the old ones.
+func (d *Daemon) takeOver(ctx context.Context, set *playbooks.Set, beside Beside) error {
+	w, err := d.wiringFor(set)
+	if err != nil {
+		return fmt.Errorf("the files as they are now can't be used together: %w", err)
+	}
+	if err := d.engine.Prepare(ctx, set, false); err != nil {
+		d.mu.Lock()
+		d.loaded = "" // the files are good: they are read again at the next look
+		d.mu.Unlock()
+		return fmt.Errorf("the files as they are now can't be taken over yet: %w", err)
+	}
+	d.mu.Lock()
+	d.beside = beside.or(d.beside)
+	d.mu.Unlock()
+	d.engine.Use(set)
+	d.clocks.Wake()
+	return d.wire(w)
 }
 
 // keepWorking puts the playbooks of files that are broken now back as they were.

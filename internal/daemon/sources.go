@@ -58,42 +58,56 @@ func (d *Daemon) asOf(tenant, resource string) time.Time {
 	return time.Time{}
 }
 
-// configureSources makes the sources ask for what a set of playbooks needs. The pollers that
-// are needed are remembered for runSources, which starts and stops them.
-func (d *Daemon) configureSources(set *playbooks.Set) error {
+// wiring is what the sources have to ask for, so that a set of playbooks gets its events.
+type wiring struct {
+	polls map[string]triggers.PollSettings // by poller
+	slots []triggers.Slot
+	hooks []triggers.Hook
+}
+
+// wiringFor says what a set of playbooks needs of the sources, or why it can't have that. Nothing is changed.
+func (d *Daemon) wiringFor(set *playbooks.Set) (w wiring, err error) {
 	var tenants []string
-	needed := map[string]bool{}
+	w.polls = map[string]triggers.PollSettings{}
 	for _, t := range d.c.Tenants {
 		tenants = append(tenants, t.Name)
 		for resource, s := range triggers.Polls(set.Playbooks, t.Name) {
 			s.First, s.Overlap, s.SweepEvery, s.SweepBack = t.First, t.Overlap, t.SweepEvery, t.SweepBack
 			p := d.pollers[t.Name+"/poll/"+resource]
 			if p == nil {
-				return fmt.Errorf("no poller for %s of %s", resource, t.Name)
+				return w, fmt.Errorf("no poller for %s of %s", resource, t.Name)
 			}
-			if err := p.Configure(s); err != nil {
-				return err
-			}
-			needed[p.Name()] = true
+			w.polls[p.Name()] = s
 		}
 	}
-	slots, err := triggers.Slots(set.Playbooks, tenants)
-	if err != nil {
+	if w.slots, err = triggers.Slots(set.Playbooks, tenants); err != nil {
+		return w, err
+	}
+	if w.hooks, err = triggers.Hooks(set.Playbooks, d.hookTenant, d.secrets.Names()); err != nil {
+		return w, err
+	}
+	for i := range w.hooks {
+		set := d.c.Hooks[w.hooks[i].Path]
+		w.hooks[i].Allow = set.AllowFrom
+		w.hooks[i].Limits = triggers.HookLimits{Rate: set.Rate, Burst: set.Burst, Concurrent: set.Concurrent}
+	}
+	return w, triggers.CheckHooks(w.hooks)
+}
+
+// wire makes the sources ask for it. The pollers that are needed are remembered for runSources, which starts and
+// stops them.
+func (d *Daemon) wire(w wiring) error {
+	needed := map[string]bool{}
+	for name, s := range w.polls {
+		if err := d.pollers[name].Configure(s); err != nil {
+			return err
+		}
+		needed[name] = true
+	}
+	if err := d.schedule.SetSlots(w.slots); err != nil {
 		return err
 	}
-	if err := d.schedule.SetSlots(slots); err != nil {
-		return err
-	}
-	hooks, err := triggers.Hooks(set.Playbooks, d.hookTenant, d.secrets.Names())
-	if err != nil {
-		return err
-	}
-	for i := range hooks {
-		set := d.c.Hooks[hooks[i].Path]
-		hooks[i].Allow = set.AllowFrom
-		hooks[i].Limits = triggers.HookLimits{Rate: set.Rate, Burst: set.Burst, Concurrent: set.Concurrent}
-	}
-	if err := d.webhooks.SetHooks(hooks); err != nil {
+	if err := d.webhooks.SetHooks(w.hooks); err != nil {
 		return err
 	}
 	d.mu.Lock()
