@@ -175,8 +175,11 @@ func (k *counting) count(c *Clock, at time.Time, circumstances Circumstances) (e
 		if err != nil || !ok {
 			return err
 		}
-		if earliest := at.Add(-expression.MaxBusinessSpan); start.Before(earliest) {
-			start = earliest // a date that stands for none
+		// A date that stands for none may lie at either end of time, and what is due after the end of it can't be stored.
+		if earliest, latest := at.Add(-expression.MaxBusinessSpan), at.Add(expression.MaxBusinessSpan); start.Before(earliest) {
+			start = earliest
+		} else if start.After(latest) {
+			start = latest
 		}
 		c.Start, c.At = start.UTC(), start.UTC()
 	}

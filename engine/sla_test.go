@@ -17,6 +17,7 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/engine/memory"
 	"github.com/playbookd/playbookd/playbooks/calendar"
+	"github.com/playbookd/playbookd/playbooks/expression"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -120,6 +121,18 @@ func (l *clocked) clock(playbook, id string) engine.Clock {
 		}
 	}
 	return engine.Clock{}
+}
+
+// A clock that can't be stored would keep its alert, and all that comes with it, from being admitted.
+func TestAStartAtTheEndOfTimeHoldsNothingUp(t *testing.T) {
+	onEachJournal(t, func(l *clocked) {
+		l.use(l.book("triage", triage))
+		created := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+		l.hear("a", created, time.Now(), "")
+		if c := l.clock("triage", "a"); !c.Start.Equal(time.Now().Add(expression.MaxBusinessSpan)) || !c.Due.After(c.Start) {
+			l.t.Errorf("the clock starts at %v, and its first stage is due at %v", c.Start, c.Due)
+		}
+	})
 }
 
 func TestEachStageFiresOnceAndSaysWhereTheClockStands(t *testing.T) {
