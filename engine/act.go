@@ -75,7 +75,7 @@ func (a *act) effect() actions.Effect {
 	return p.Effect
 }
 
-// UncertainPrefix begins the message of a run that is parked because of an uncertain step.
+// UncertainPrefix begins what a run says of an uncertain step.
 const UncertainPrefix = "nobody knows whether "
 
 // awaits says whether the current part looks for the end of what the others started.
@@ -91,17 +91,7 @@ func (f *frame) parkMessage() string {
 // next makes the intent of the next attempt, if it is time for one.
 func (a *act) next(t *turn, f *frame) bool {
 	switch {
-	case a.inFlight():
-		return false
-	case a.phase == unsure:
-		if t.park == "" {
-			t.park = f.parkMessage()
-		}
-		return false
-	case a.phase == held:
-		if t.park == "" {
-			t.park = a.heldMessage(f)
-		}
+	case a.inFlight(), a.phase == unsure, a.phase == held:
 		return false
 	case t.now.Before(a.readyAt):
 		t.sleepUntil(a.readyAt)
@@ -304,6 +294,7 @@ func (a *act) foldOutcome(m *Machine, f *frame, e Entry, part string) error {
 			a.again(f, e.At, d.Fault.Retry)
 		}
 	}
+	m.asks = m.asks || a.phase == unsure
 	return nil
 }
 

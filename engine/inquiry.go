@@ -323,20 +323,40 @@ func (m *Machine) Answer(id string, d AnsweredData, now time.Time) (Entry, error
 	return Entry{}, fmt.Errorf("%w: there is no open question %s", ErrNotFound, id)
 }
 
-// AskingPrefix begins the message of a run that waits for an answer.
+// AskingPrefix begins the message of a run that waits, and needs a person.
 const AskingPrefix = "asks "
 
-// asking says what people are asked, and what they have to release, for lists of runs.
+// WordPrefix begins it if a step of the run is uncertain or held, whatever else it asks: no ID of a question begins so.
+// A run that waits for nothing besides is parked, and its message is what follows the prefix.
+const WordPrefix = AskingPrefix + "for a word: "
+
+// asking says for lists of runs what people are asked, and what they have to settle or to release.
 func (m *Machine) asking() string {
 	if !m.asks {
 		return ""
 	}
 	var parts []string
+	if needs := m.needs(); needs != "" {
+		parts = append(parts, WordPrefix+needs)
+	}
 	for _, q := range m.Questions() {
 		parts = append(parts, AskingPrefix+q.Asked.ID+": "+q.Asked.Title)
 	}
-	for _, f := range m.heldSteps() {
-		parts = append(parts, f.act.heldMessage(f))
-	}
 	return strings.Join(parts, "; ")
+}
+
+// needs says what a person has to settle, or else to release: of several steps the first.
+func (m *Machine) needs() string {
+	unsure, held := m.stepsIn(unsure), m.stepsIn(held)
+	message, more := "", len(unsure)+len(held)-1
+	switch {
+	case len(unsure) > 0:
+		message = unsure[0].parkMessage()
+	case len(held) > 0:
+		message = held[0].act.heldMessage(held[0])
+	}
+	if more > 0 {
+		message += fmt.Sprintf(" (and %d more)", more)
+	}
+	return message
 }

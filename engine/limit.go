@@ -158,31 +158,10 @@ func (a *act) heldMessage(f *frame) string {
 		HeldPrefix, "limits.effects of "+c.Playbook, a.limited.Action, c.Limit, c.Count, nameOf(f.step))
 }
 
-// heldSteps are the steps that wait for a person because of a limit, by path.
-func (m *Machine) heldSteps() []*frame {
-	var list []*frame
-	for _, f := range m.active {
-		if f.act != nil && f.stage == working && f.act.phase == held && !f.dropped {
-			list = append(list, f)
-		}
-	}
-	slices.SortFunc(list, func(a, b *frame) int { return strings.Compare(a.path, b.path) })
-	return list
-}
-
-// Held lists the paths of the steps that wait for a person because of a limit.
-func (m *Machine) Held() []string {
-	var paths []string
-	for _, f := range m.heldSteps() {
-		paths = append(paths, f.path)
-	}
-	return paths
-}
-
 // Release records a person's word on a run that is held: before it began, or at a step. It then goes
 // on and is not held by limits on effects again, or is called off.
 func (m *Machine) Release(d ReleasedData, now time.Time) ([]Entry, error) {
-	if m.seq > 0 && len(m.heldSteps()) == 0 {
+	if m.seq > 0 && len(m.stepsIn(held)) == 0 {
 		return nil, fmt.Errorf("run %s: %w", m.run.ID, ErrNotHeld)
 	}
 	e := m.entry("", Released, 0, now, d)
@@ -198,7 +177,7 @@ func (m *Machine) foldReleased(e Entry) error {
 	if m.seq == 0 {
 		return nil // it was held before it began
 	}
-	steps := m.heldSteps()
+	steps := m.stepsIn(held)
 	if len(steps) == 0 {
 		return fmt.Errorf("%w: entry %d releases a run that is not held", errNotFollowing, e.Seq)
 	}

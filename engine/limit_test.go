@@ -294,7 +294,7 @@ steps:
 		defer l.run()()
 		synctest.Wait()
 		id := l.alerts(1, 1)[0]
-		if run := l.load(id).Run; run.State != engine.Waiting || !strings.HasPrefix(run.Message, engine.HeldPrefix) {
+		if run := l.load(id).Run; run.State != engine.Waiting || !strings.HasPrefix(run.Message, engine.WordPrefix+engine.HeldPrefix) {
 			t.Errorf("the run is %s (%s), want waiting, with what is held", run.State, run.Message)
 		}
 		wait(10 * time.Minute)

@@ -37,7 +37,7 @@ type Machine struct {
 	left     map[string]*frame // calls that were given up and still clean up
 	vars     map[string]any    // the value of `vars`, shared by all scopes of the run
 	ended    *EndedData
-	asks     bool // people were asked something, or have to release a step
+	asks     bool // people were asked something, or had to settle or release a step
 	released bool // a person let the run go on where limits held it
 	flying   int
 	own      any    // the data of the entry that is applied, if it was made here and not read
@@ -392,7 +392,6 @@ type turn struct {
 	now    time.Time
 	d      Decision
 	wake   time.Time
-	park   string
 	puts   []Put // of the entry that is being worked out
 	unread error // something that was asked could not be answered: nothing follows now
 	asks   []Ask
@@ -474,16 +473,13 @@ func expressionFault(where string, err error) *actions.Fault {
 // advance does the first thing that can be done now, and reports whether there was one.
 func (t *turn) advance() bool {
 	m := t.m
-	t.wake, t.park, t.asks = time.Time{}, "", nil
+	t.wake, t.asks = time.Time{}, nil
 	if m.play.next(t) || m.nextLeft(t) {
 		return true
 	}
 	if m.play.stage == isOver {
 		t.record("", Ended, 0, m.end())
 		return true
-	}
-	if f := m.uncertain(); f != nil && t.park == "" {
-		t.park = f.parkMessage()
 	}
 	return false
 }
@@ -504,14 +500,25 @@ func (m *Machine) end() EndedData {
 	return end
 }
 
-func (m *Machine) uncertain() *frame {
-	var first *frame
+// stepsIn are the action steps in a phase, by path.
+func (m *Machine) stepsIn(p phase) []*frame {
+	var list []*frame
 	for _, f := range m.active {
-		if f.act != nil && f.act.phase == unsure && (first == nil || f.path < first.path) {
-			first = f
+		if f.act != nil && f.act.phase == p {
+			list = append(list, f)
 		}
 	}
-	return first
+	slices.SortFunc(list, func(a, b *frame) int { return strings.Compare(a.path, b.path) })
+	return list
+}
+
+// pathsIn are the paths of the action steps in a phase, sorted.
+func (m *Machine) pathsIn(p phase) []string {
+	var paths []string
+	for _, f := range m.stepsIn(p) {
+		paths = append(paths, f.path)
+	}
+	return paths
 }
 
 func (t *turn) decision() Decision {
@@ -534,7 +541,7 @@ func (t *turn) decision() Decision {
 	case !t.wake.IsZero():
 		d.State, d.Wake, d.Message = Waiting, t.wake, m.asking()
 	default:
-		d.State, d.Message = Parked, t.park
+		d.State, d.Message = Parked, m.needs()
 	}
 	return d
 }
@@ -571,17 +578,11 @@ func (m *Machine) Resolve(path string, d ResolveData, now time.Time) (Entry, err
 	return e, m.apply(e)
 }
 
-// Uncertain lists the paths of the steps that wait for a person, sorted.
-func (m *Machine) Uncertain() []string {
-	var paths []string
-	for path, f := range m.active {
-		if f.act != nil && f.act.phase == unsure {
-			paths = append(paths, path)
-		}
-	}
-	slices.Sort(paths)
-	return paths
-}
+// Uncertain lists the paths of the steps of which nobody knows whether they took effect, sorted.
+func (m *Machine) Uncertain() []string { return m.pathsIn(unsure) }
+
+// Held lists the paths of the steps that wait for a person because of a limit, sorted.
+func (m *Machine) Held() []string { return m.pathsIn(held) }
 
 // Cancel records that somebody calls the run off: its steps end, what is in the air lands, and
 // finally runs. Calling off a second time gives finally up, too.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -230,3 +231,44 @@ func TestOfManyAnswersAtOnceOneCounts(t *testing.T) {
 		l.each("put yes", "add cleaned")
 	})
 }
+
+// A run that waits in one branch does not hide that a step of another is in doubt, nor what it asks besides.
+func TestARunThatWaitsSaysThatAStepOfItIsInDoubt(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t)
+		l.world.Before = func(_ context.Context, c actions.Call) error {
+			if c.Part == "once" {
+				return &actions.Fault{Code: "cut", Message: "no answer", Unknown: true}
+			}
+			return nil
+		}
+		l.use(l.book("doubt", `
+steps:
+  - parallel:
+      - [{action: test.once, with: {value: a}}]
+      - [{action: test.once, with: {value: b}}]
+      - [{approve: {title: "Isolate?", by: [ann], within: 1h, otherwise: reject}}]
+      - [{wait: 2h}]
+`))
+		defer l.run()()
+		l.deliver(numbered(1))
+		doubt := engine.UncertainPrefix + "test.once at steps/0/branch/0/0 took effect: no answer (and 1 more)"
+		for _, c := range []struct {
+			after time.Duration
+			state engine.RunState
+			says  string
+		}{
+			{time.Minute, engine.Waiting, engine.WordPrefix + doubt + "; asks Q: Isolate?"},
+			{time.Hour, engine.Waiting, engine.WordPrefix + doubt},
+			{time.Hour, engine.Parked, doubt},
+		} {
+			wait(c.after)
+			run := l.load(l.ids[0]).Run
+			if says := askedID.ReplaceAllString(run.Message, "asks Q:"); run.State != c.state || says != c.says {
+				t.Errorf("the run is %s and says %q, want %s and %q", run.State, says, c.state, c.says)
+			}
+		}
+	})
+}
+
+var askedID = regexp.MustCompile("asks q[0-9a-v]+:")

@@ -102,26 +102,41 @@ func limit(n int) int {
 	return min(n, MaxLimit)
 }
 
-// The index runs_asking has the runs that ask. SQLite uses it where a query repeats its conditions
-// word for word; 'asks ' is [engine.AskingPrefix].
+// The index runs_asking has the runs that wait and need a person. SQLite uses it where a query repeats its
+// conditions word for word; 'asks ' is [engine.AskingPrefix], and 'asks for a word: ' [engine.WordPrefix].
 const (
-	asking     = ` WHERE r.ended IS NULL AND r.message GLOB 'asks *' AND r.created >= ?1`
-	sqlAsking  = selectRuns + asking + ` ORDER BY r.created, r.n LIMIT ?2`
-	sqlAskers  = `SELECT count(*) FROM runs r` + asking
-	sqlAskedBy = `SELECT r.id FROM runs r` + asking + ` AND instr(r.message, ?2) > 0 ORDER BY r.created, r.n LIMIT ?3`
+	needy       = ` WHERE r.ended IS NULL AND r.message GLOB 'asks *' AND r.created >= ?1`
+	asking      = needy + ` AND (r.message GLOB 'asks q*' OR instr(r.message, '; asks q') > 0)`
+	stuck       = needy + ` AND r.message GLOB 'asks for a word: *'`
+	sqlAsking   = selectRuns + asking + ` ORDER BY r.created, r.n LIMIT ?2`
+	sqlAskers   = `SELECT count(*) FROM runs r` + asking
+	sqlAskedBy  = `SELECT r.id FROM runs r` + needy + ` AND instr(r.message, ?2) > 0 ORDER BY r.created, r.n LIMIT ?3`
+	sqlStuck    = selectRuns + stuck + ` ORDER BY r.created, r.n LIMIT ?2`
+	sqlStuckAll = `SELECT count(*) FROM runs r` + stuck
 )
 
 // Asking returns the runs that wait for people's answers, the oldest first, at most so many, and how
 // many there are in all.
 func (r *Reader) Asking(ctx context.Context, most int) (runs []engine.Run, all int, err error) {
+	return r.needy(ctx, sqlAsking, sqlAskers, most)
+}
+
+// Stuck returns the runs that wait for their time in one place and for a person in another, where a step is
+// uncertain or held: the oldest first, at most so many, and how many there are in all. They will be parked
+// when there is nothing else to wait for.
+func (r *Reader) Stuck(ctx context.Context, most int) (runs []engine.Run, all int, err error) {
+	return r.needy(ctx, sqlStuck, sqlStuckAll, most)
+}
+
+func (r *Reader) needy(ctx context.Context, list, count string, most int) (runs []engine.Run, all int, err error) {
 	err = r.look(ctx, func(v *view) (err error) {
-		if _, err = v.get(sqlAskers, []any{stamp(time.Time{})}, &all); err == nil {
-			runs, err = v.runs(sqlAsking, stamp(time.Time{}), limit(most))
+		if _, err = v.get(count, []any{stamp(time.Time{})}, &all); err == nil {
+			runs, err = v.runs(list, stamp(time.Time{}), limit(most))
 		}
 		return err
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("list runs that ask: %w", err)
+		return nil, 0, fmt.Errorf("list runs that need a person: %w", err)
 	}
 	return runs, all, nil
 }

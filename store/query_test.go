@@ -310,13 +310,20 @@ func TestRunsThatAskAreFoundByTheirQuestionsHoweverManyWaitForSomethingElse(t *t
 	both := say(3, engine.Ready, "asks q2b: Close it?; asks q3c: Page asks q1a: somebody?")
 	say(4, engine.Succeeded, "asks q4d: a text that the playbook stopped with")
 	last := say(5, engine.Waiting, "asks q1ab: Contain adam?")
+	stuck := say(6, engine.Waiting, engine.WordPrefix+engine.HeldPrefix+"one step waits")
+	two := say(7, engine.Waiting, engine.WordPrefix+engine.UncertainPrefix+"it took effect; asks q5e: Close it?")
+	say(8, engine.Parked, engine.UncertainPrefix+"it took effect")
+	say(9, engine.Waiting, "asks q6f: "+engine.WordPrefix+"a title of somebody")
 
 	runs, all, err := db.Asking(t.Context(), 2)
-	if err != nil || all != 3 || len(runs) != 2 || runs[0].ID != first || runs[1].ID != both {
-		t.Errorf("asking are %v of %d (%v), want the two oldest of 3", runs, all, err)
+	if err != nil || all != 5 || len(runs) != 2 || runs[0].ID != first || runs[1].ID != both {
+		t.Errorf("asking are %v of %d (%v), want the two oldest of 5", runs, all, err)
+	}
+	if runs, all, err = db.Stuck(t.Context(), 1); err != nil || all != 2 || len(runs) != 1 || runs[0].ID != stuck {
+		t.Errorf("stuck are %v of %d (%v), want the oldest of 2", runs, all, err)
 	}
 	for question, want := range map[string][]engine.RunID{
-		"q1a": {first, both}, "q1ab": {last}, "q2b": {both}, "q3c": {both}, "q4d": nil, "q1": nil, "q*": nil,
+		"q1a": {first, both}, "q1ab": {last}, "q2b": {both}, "q3c": {both}, "q5e": {two}, "q4d": nil, "q1": nil, "q*": nil,
 	} {
 		got, err := db.AskedBy(t.Context(), question)
 		if err != nil || !slices.Equal(got, want) {
@@ -327,11 +334,13 @@ func TestRunsThatAskAreFoundByTheirQuestionsHoweverManyWaitForSomethingElse(t *t
 
 func TestRunsThatAskHaveAnIndexOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	if !strings.Contains(asking, "GLOB '"+engine.AskingPrefix+"*'") {
-		t.Errorf("%q looks for another beginning than %q", asking, engine.AskingPrefix)
+	for condition, prefix := range map[string]string{needy: engine.AskingPrefix, asking: engine.AskingPrefix, stuck: engine.WordPrefix} {
+		if !strings.Contains(condition, "GLOB '"+prefix+"*'") {
+			t.Errorf("%q looks for another beginning than %q", condition, prefix)
+		}
 	}
 	db := newTest(t)
-	for _, query := range []string{sqlAsking, sqlAskers, sqlAskedBy} {
+	for _, query := range []string{sqlAsking, sqlAskers, sqlAskedBy, sqlStuck, sqlStuckAll} {
 		if steps := strings.Join(plan(t, db, query), "; "); !strings.Contains(steps, "INDEX runs_asking") || strings.Contains(steps, "TEMP B-TREE") {
 			t.Errorf("%s\n%s", query, steps)
 		}

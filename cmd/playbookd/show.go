@@ -166,9 +166,10 @@ func (s *streams) showRun(r runReport) error {
 		}
 		line("a person", "%s", word+plain(strings.TrimSuffix(r.Released.By+": "+r.Released.Note, ": "), 300))
 	}
+	needs, waits := strings.CutPrefix(run.Message, engine.WordPrefix)
 	switch {
-	case run.State != engine.Parked:
-	case strings.HasPrefix(run.Message, engine.HeldPrefix):
+	case run.State != engine.Parked && (!waits || run.State.Final()):
+	case strings.HasPrefix(needs, engine.HeldPrefix):
 		fmt.Fprintf(s.out, "\nThis run waits for a person: a limit holds it. When you know why the playbook ran or acted so often:\n  playbookd release %s [--cancel] [--by YOU]\n", run.ID)
 	default:
 		fmt.Fprintf(s.out, "\nThis run waits for a person. When you know what happened:\n  playbookd resolve %s STEP --happened|--did-not-happen [--by YOU]\n", run.ID)

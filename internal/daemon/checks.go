@@ -128,22 +128,38 @@ func (d *Daemon) checkPlaybooks() error {
 	return nil
 }
 
-// checkParked names the latest runs that wait for a person.
+// checkParked names runs that wait for a person: the latest that are parked, and the oldest that wait for their time
+// in another place besides.
 func (d *Daemon) checkParked(ctx context.Context) error {
 	counts, err := d.db.Counts(ctx)
-	if err != nil || counts[engine.Parked] == 0 {
-		return err
-	}
-	runs, err := d.db.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: namedParked})
 	if err != nil {
 		return err
 	}
-	var latest []string
-	for _, r := range runs {
-		latest = append(latest, fmt.Sprintf("%s on %.80q (%.200s)", r.Playbook, r.Object, r.Message))
+	stuck, all, err := d.db.Stuck(ctx, namedParked)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("parked, waiting for a person: %d. See playbookd runs --state parked. The latest: %s",
-		counts[engine.Parked], strings.Join(latest, "; "))
+	var errs []error
+	if n := counts[engine.Parked]; n > 0 {
+		runs, err := d.db.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: namedParked})
+		if err != nil {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("parked, waiting for a person: %d. See playbookd runs --state parked. The latest: %s", n, named(runs)))
+	}
+	if all > 0 {
+		errs = append(errs, fmt.Errorf("waiting for a person at one step, for their time at another: %d. See playbookd runs --state waiting. The oldest: %s",
+			all, named(stuck)))
+	}
+	return errors.Join(errs...)
+}
+
+func named(runs []engine.Run) string {
+	var list []string
+	for _, r := range runs {
+		list = append(list, fmt.Sprintf("%s on %.80q (%.200s)", r.Playbook, r.Object, r.Message))
+	}
+	return strings.Join(list, "; ")
 }
 
 func (d *Daemon) checkSchedules(now time.Time) error {

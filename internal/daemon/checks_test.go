@@ -364,33 +364,40 @@ func TestFilesThatCannotBeUsedTogetherMakeReadinessFailUntilTheyCan(t *testing.T
 }
 
 func TestAnUncertainStepMakesReadinessFailUntilAPersonHasSaidWhatBecameOfIt(t *testing.T) {
-	const pages = "name: pages\ntriggers: [{poll: {resource: alerts, every: 10s, filter: severity eq 'high'}}]\nwhen: alert.id == \"new\"\n" +
-		"steps: [{action: http.request, with: {method: POST, url: \"https://pager.example/page\", body: {text: x}}}]\n"
-	inBubble(t, map[string]string{"pages.yaml": pages}, nil, func(b *bubbled) {
-		b.answers(func(r *http.Request) (*http.Response, error) {
-			if r.URL.Host == "pager.example" {
-				return nil, errors.New("connection reset by peer")
-			}
-			return nil, nil
+	const page = "{action: http.request, with: {method: POST, url: \"https://pager.example/page\", body: {text: x}}}"
+	for name, c := range map[string]struct{ steps, path, says string }{
+		"alone":         {"[" + page + "]", "steps/0", "parked, waiting for a person: 1"},
+		"beside a wait": {"[{parallel: [[" + page + "], [{wait: 3d}]]}]", "steps/0/branch/0/0", "for their time at another: 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pages := "name: pages\ntriggers: [{poll: {resource: alerts, every: 10s, filter: severity eq 'high'}}]\nwhen: alert.id == \"new\"\nsteps: " + c.steps + "\n"
+			inBubble(t, map[string]string{"pages.yaml": pages}, nil, func(b *bubbled) {
+				b.answers(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Host == "pager.example" {
+						return nil, errors.New("connection reset by peer")
+					}
+					return nil, nil
+				})
+				if err := b.sim.Add(simulator.Document{"id": "new", "title": "x", "status": "new", "severity": "high",
+					"createdDateTime": time.Now().UTC().Format(time.RFC3339Nano), "lastUpdateDateTime": time.Now().UTC().Format(time.RFC3339Nano)}); err != nil {
+					b.t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				b.red("/readyz", "parked runs", c.says, "nobody knows whether http.request at "+c.path)
+				b.green("/healthz")
+				runs, err := b.d.Store().Runs(b.t.Context(), store.RunFilter{})
+				if err != nil || len(runs) != 1 {
+					b.t.Errorf("%v, %v", runs, err)
+					return
+				}
+				if err := b.d.Engine().Resolve(b.t.Context(), runs[0].ID, c.path, engine.ResolveData{Happened: true, By: "ana"}); err != nil {
+					b.t.Error(err)
+				}
+				time.Sleep(10 * time.Second)
+				b.green("/readyz")
+			})
 		})
-		if err := b.sim.Add(simulator.Document{"id": "new", "title": "x", "status": "new", "severity": "high",
-			"createdDateTime": time.Now().UTC().Format(time.RFC3339Nano), "lastUpdateDateTime": time.Now().UTC().Format(time.RFC3339Nano)}); err != nil {
-			b.t.Fatal(err)
-		}
-		time.Sleep(time.Minute)
-		b.red("/readyz", "parked runs", "waiting for a person: 1", "nobody knows whether http.request at steps/0")
-		b.green("/healthz")
-		runs, err := b.d.Store().Runs(b.t.Context(), store.RunFilter{State: engine.Parked})
-		if err != nil || len(runs) != 1 {
-			b.t.Errorf("%v, %v", runs, err)
-			return
-		}
-		if err := b.d.Engine().Resolve(b.t.Context(), runs[0].ID, "steps/0", engine.ResolveData{Happened: true, By: "ana"}); err != nil {
-			b.t.Error(err)
-		}
-		time.Sleep(10 * time.Second)
-		b.green("/readyz")
-	})
+	}
 }
 
 func TestAJournalThatCannotBeWrittenMakesReadinessFailUntilItCan(t *testing.T) {

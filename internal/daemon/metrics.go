@@ -132,18 +132,22 @@ func (d *Daemon) readJournal(ctx context.Context, r *server.Readings) error {
 	return nil
 }
 
-// readParked tells parked runs apart by what a person has to do about them.
+// readParked tells runs that wait for a person, also those that wait for their time besides, apart by what a person has to do about them.
 func (d *Daemon) readParked(ctx context.Context, r *server.Readings) error {
 	runs, err := d.db.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: MaxParkedRead})
 	if err != nil {
 		return err
 	}
+	stuck, _, err := d.db.Stuck(ctx, MaxParkedRead)
+	if err != nil {
+		return err
+	}
 	n := map[string]int{"uncertain": 0, "held": 0, "broken": 0}
-	for _, run := range runs {
-		switch {
-		case strings.HasPrefix(run.Message, engine.UncertainPrefix):
+	for _, run := range append(runs, stuck...) {
+		switch message := strings.TrimPrefix(run.Message, engine.WordPrefix); {
+		case strings.HasPrefix(message, engine.UncertainPrefix):
 			n["uncertain"]++
-		case strings.HasPrefix(run.Message, engine.HeldPrefix):
+		case strings.HasPrefix(message, engine.HeldPrefix):
 			n["held"]++
 		default:
 			n["broken"]++

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/playbookd/playbookd/engine"
 )
@@ -29,9 +30,12 @@ func (l logged) StepEnded(r engine.Run, e engine.Entry) {
 
 func (l logged) RunPaused(r engine.Run) {
 	l.c.moves()
-	if r.State == engine.Parked {
+	switch {
+	case r.State == engine.Parked:
 		l.log.Error("run is parked: a person must decide", l.about(r)...)
-	} else {
+	case strings.HasPrefix(r.Message, engine.WordPrefix):
+		l.log.Error("run waits, and a person must decide", append(l.about(r), slog.Time("until", r.Wake))...)
+	default:
 		l.log.Info("run waits", append(l.about(r), slog.Time("until", r.Wake))...)
 	}
 	if l.next != nil {
