@@ -340,12 +340,12 @@ func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, c Circums
 		pl.e.giveBack(out.Run.ID)
 		return // the loop meets the same error, with the run on disk to tell it
 	}
-	if state := d.decision.State; len(d.decision.Asks) > 0 || state.Final() && pl.index.awaits(out.Run, state) {
+	state, writes := d.decision.State, d.writes(d.decision)
+	if len(d.decision.Asks) > 0 || state.Final() && pl.index.awaits(out.Run, state) || len(pl.e.loadsOf(writes)) > 0 {
 		pl.e.giveBack(out.Run.ID)
-		return // the loop has the journal count, and ends the run with what follows from it
+		return // the loop has the journal count, ends the run with what follows from it, and leaves behind who has what
 	}
-	out.Entries = d.decision.Record
-	out.Writes = d.writes(d.decision)
+	out.Entries, out.Writes = d.decision.Record, writes
 	out.Run.State, out.Run.Message, out.Run.Wake = d.decision.State, d.decision.Message, d.decision.Wake
 	if d.decision.State.Final() {
 		out.Run.Ended = pl.now

@@ -305,9 +305,7 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 	now := d.e.o.Now().UTC()
 	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,
 		Writes: append(d.refused, d.writes(dec)...), Uses: usesOf(d.run, dec.Uses, now), Left: dec.Left}
-	if d.e.countsLoads() {
-		a.Left.Loads = loadsOf(a.Writes)
-	}
+	a.Left.Loads = d.e.loadsOf(a.Writes)
 	if dec.State == Waiting {
 		a.Wake = dec.Wake
 	}

@@ -240,8 +240,11 @@ func loadOf(ev Event, object map[string]any) Load {
 
 func closed(status string) bool { return status == "resolved" || status == "redirected" }
 
-// loadsOf says whom writes give objects to.
-func loadsOf(writes []Write) []Load {
+// loadsOf says whom writes give objects to, if some playbook asks for leastLoaded().
+func (e *Engine) loadsOf(writes []Write) []Load {
+	if w := e.indexed.Load(); w == nil || !slices.Contains((*w)["alert"], assignedField) {
+		return nil
+	}
 	var list []Load
 	for _, w := range writes {
 		status, _ := w.Fields["status"].(string)
@@ -338,12 +341,6 @@ func traitsIn(kind, field string, object map[string]any) []string {
 		}
 	}
 	return list
-}
-
-// countsLoads says whether some playbook asks for leastLoaded().
-func (e *Engine) countsLoads() bool {
-	w := e.indexed.Load()
-	return w != nil && slices.Contains((*w)["alert"], assignedField)
 }
 
 // selectivity orders fields by how few objects share a value, so that the first one leads to few.
