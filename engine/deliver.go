@@ -130,6 +130,7 @@ type planner struct {
 
 // plan decides about an event, and says what is kept of it for those that come later.
 func (pl *planner) plan(ctx context.Context, ev Event) (Planned, error) {
+	pl.looked = pl.looked[:0] // clocks are counted by lists, too
 	planned, err := pl.decide(ctx, ev)
 	if err != nil {
 		return planned, err
@@ -282,7 +283,6 @@ func (pl *planner) heldAgainst() map[string]string {
 	for _, name := range pl.looked {
 		versions[name] = pl.lists[name].digest
 	}
-	pl.looked = pl.looked[:0]
 	return versions
 }
 

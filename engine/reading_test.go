@@ -678,6 +678,19 @@ func TestTheVersionsOfTheListsThatAnEventWasHeldAgainstAreKept(t *testing.T) {
 	}
 }
 
+// What a clock is counted by belongs to the clock, and not to the event that comes after.
+func TestAnEventIsNotHeldAgainstTheListsThatAClockIsCountedBy(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, onDisk, func(l *lab) { l.options.Lists = twoLists{} })
+	l.use(l.book("any", put), l.book("clocks", strings.Replace(triage, `alert.severity == "low"`, `alert.title in lists.noise`, 1)))
+	l.deliver(alertVersion(1, "a", time.Now(), time.Now(), ""), alertVersion(1, "b", time.Now(), time.Now(), ""))
+	for _, id := range []string{"a", "b"} {
+		if versions, err := l.journal.(*store.DB).ListVersions(context.Background(), version(id, 1, "").ID); err != nil || len(versions) > 0 {
+			t.Errorf("%s was held against %v, %v", id, versions, err)
+		}
+	}
+}
+
 func TestWhatIsAskedWhileALimitIsCountedIsRecordedWithTheStepThatFollows(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t, func(l *lab) { l.options.Rotas = &rotas{who: "ann"} })
