@@ -19,6 +19,7 @@ type driver struct {
 	e        *Engine
 	crew     *crew
 	run      Run
+	cause    EndCause
 	machine  *Machine // nil: to be loaded
 	decision Decision // of a machine that Deliver began, with its record durable already
 	history  []Entry
@@ -179,6 +180,7 @@ func (d *driver) drain() {
 // begin makes the machine of a new run and its first decision.
 func (d *driver) begin(p *playbooks.Playbook, ev Event, subject any, c Circumstances) (err error) {
 	defer recovered(&err)
+	d.cause = causeOf(ev)
 	if d.machine, err = beginWith(p, d.run, ev, subject, c); err != nil {
 		return err
 	}
@@ -263,7 +265,7 @@ func (d *driver) load(ctx context.Context) ([]Entry, error) {
 	if err != nil {
 		return nil, d.park(ctx, err)
 	}
-	d.machine, d.history = m, loaded.Entries
+	d.machine, d.history, d.cause = m, loaded.Entries, causeOf(loaded.Event)
 	return m.Interrupt(d.e.o.Now(), false), nil
 }
 
@@ -316,7 +318,7 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 		d.counted()
 		return nil
 	}
-	if err := d.e.store(context.WithoutCancel(ctx), d.run, a, d.machine); err != nil {
+	if err := d.store(context.WithoutCancel(ctx), a); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
 	d.counted()

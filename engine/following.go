@@ -52,6 +52,10 @@ type EndObject struct {
 	ID       string `json:"id"`
 }
 
+func causeOf(ev Event) EndCause {
+	return EndCause{ID: ev.ID, Source: ev.Source, Kind: ev.Kind, Title: ev.Title}
+}
+
 // awaits says whether a playbook waits for such an end.
 func (x *index) awaits(run Run, state RunState) bool {
 	for _, r := range x.ends[run.Playbook] {
@@ -62,14 +66,15 @@ func (x *index) awaits(run Run, state RunState) bool {
 	return false
 }
 
-// store appends to a run's history, and admits what its end is to others.
-func (e *Engine) store(ctx context.Context, run Run, a Append, m *Machine) error {
+// store appends to the run's history, and admits what its end is to others.
+func (d *driver) store(ctx context.Context, a Append) error {
+	e, run := d.e, d.run
 	x := e.index.Load()
 	if !a.State.Final() || !x.awaits(run, a.State) {
 		return e.o.Journal.Append(ctx, a)
 	}
 	run.State, run.Message, run.Ended = a.State, a.Message, a.Ended
-	ev, err := e.ending(ctx, run, a.Entries, m)
+	ev, err := d.ending(run, a.Entries)
 	if err != nil {
 		return fmt.Errorf("the event of the run's end: %w", err)
 	}
@@ -90,19 +95,14 @@ func (e *Engine) store(ctx context.Context, run Run, a Append, m *Machine) error
 }
 
 // ending makes the event that a run's end is.
-func (e *Engine) ending(ctx context.Context, run Run, entries []Entry, m *Machine) (Event, error) {
-	loaded, err := e.o.Journal.Load(ctx, run.ID)
-	if err != nil {
-		return Event{}, err
-	}
-	cause := loaded.Event
+func (d *driver) ending(run Run, entries []Entry) (_ Event, err error) {
 	p := EndEvent{Playbook: run.Playbook, State: run.State, Message: run.Message, Run: run.ID, URL: run.ID.URL(), Mode: run.Mode, By: run.By,
 		StartedAt: run.Created, EndedAt: run.Ended,
-		Event: EndCause{ID: cause.ID, Source: cause.Source, Kind: cause.Kind, Title: cause.Title}}
+		Event: d.cause}
 	if resource, id, ok := strings.Cut(run.Object, "/"); ok {
 		p.Object = &EndObject{Resource: resource, ID: id}
 	}
-	if f := m.play.failure; run.State == Failed && f.Code != "" {
+	if f := d.machine.play.failure; run.State == Failed && f.Code != "" {
 		p.Failure = &EndFailure{Step: f.step, Code: f.Code, Message: f.Message}
 	}
 	if p.Outputs, err = outputsOf(entries); err != nil {

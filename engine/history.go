@@ -350,10 +350,7 @@ func selectivity() []string {
 
 // queryOf is what history() asks a journal.
 func queryOf(a Asker, arg map[string]any) HistoryQuery {
-	seconds, ok := arg["window"].(float64)
-	if whole, is := arg["window"].(int64); is && !ok {
-		seconds = float64(whole)
-	}
+	seconds, _ := arg["window"].(float64)
 	kind := "alert"
 	if arg["resource"] == "incidents" {
 		kind = "incident"

@@ -316,7 +316,7 @@ func (a *reads) leastLoaded(by string, args []any) (any, error) {
 	return a.ask(by, playbooks.AskLeastLoaded, people)
 }
 
-// history asks with the fields, those of values as sorted lists of text.
+// history asks with the fields, those of values as lists of text without repeats, and the window in seconds.
 func (a *reads) history(p *playbooks.Playbook, args []any) (any, error) {
 	fields, _ := args[0].(map[string]any)
 	window, err := playbooks.Window(fields["window"])
@@ -441,7 +441,7 @@ type Left struct {
 	Loads     []Load
 }
 
-// marks are what asking seen() leaves behind.
+// sightings are what asking seen() leaves behind.
 func sightings(a Asker, readings []Reading) []Sighting {
 	var list []Sighting
 	for _, r := range readings {

@@ -33,8 +33,9 @@ func (pl *planner) changes(ctx context.Context, ev Event, updated bool) (map[str
 	if err != nil {
 		return nil, fmt.Errorf("own writes to %s: %w", ev.Object, err)
 	}
+	writes = standing(writes)
 	for name, c := range changes {
-		c.By = changedBy(name, old, cur, standing(writes))
+		c.By = changedBy(name, old, cur, writes)
 		changes[name] = c
 	}
 	return changes, nil
