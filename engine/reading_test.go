@@ -31,6 +31,18 @@ func onDisk(l *lab) {
 	l.journal = db
 }
 
+// onBothJournals runs a test with a journal in memory and with a real one.
+func onBothJournals(t *testing.T, test func(*testing.T, *lab)) {
+	t.Helper()
+	t.Parallel()
+	for name, change := range map[string]func(*lab){"memory": func(*lab) {}, "sqlite": onDisk} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newLab(t, change))
+		})
+	}
+}
+
 // withUser is an alert with a user in its evidence.
 func withUser(id, user string) engine.Event {
 	return version(id, 1, fmt.Sprintf(`{"id":%q,"title":"t %s","status":"new","severity":"low","evidence":[
@@ -103,36 +115,27 @@ func TestAConditionThatStopsEarlierAsksNothing(t *testing.T) {
 }
 
 func TestOfManyDeliveriesAtOnceOneSeesTheKeyFirst(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"memory", "sqlite"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			var change []func(*lab)
-			if kind == "sqlite" {
-				change = append(change, onDisk)
-			}
-			l := newLab(t, change...)
-			l.use(l.book("once", "when: 'not seen(\"k\", \"1h\")'\n"+put))
-			const n = 40
-			var all sync.WaitGroup
-			var mu sync.Mutex
-			matched := 0
-			for i := range n {
-				all.Go(func() {
-					r, err := l.engine.Deliver(context.Background(), engine.Batch{Events: []engine.Event{numbered(i)}})
-					mu.Lock()
-					defer mu.Unlock()
-					if matched += r.Matched; err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
-			if matched != 1 {
-				t.Errorf("%d of %d saw the key first", matched, n)
-			}
-		})
-	}
+	onBothJournals(t, func(t *testing.T, l *lab) {
+		l.use(l.book("once", "when: 'not seen(\"k\", \"1h\")'\n"+put))
+		const n = 40
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		matched := 0
+		for i := range n {
+			all.Go(func() {
+				r, err := l.engine.Deliver(context.Background(), engine.Batch{Events: []engine.Event{numbered(i)}})
+				mu.Lock()
+				defer mu.Unlock()
+				if matched += r.Matched; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if matched != 1 {
+			t.Errorf("%d of %d saw the key first", matched, n)
+		}
+	})
 }
 
 const countingUp = `
@@ -143,40 +146,31 @@ steps:
 `
 
 func TestACountInTheStateLosesNothing(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"memory", "sqlite"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			var change []func(*lab)
-			if kind == "sqlite" {
-				change = append(change, onDisk)
+	onBothJournals(t, func(t *testing.T, l *lab) {
+		l.use(l.book("counts", countingUp))
+		stop := l.run()
+		const n = 30
+		var events []engine.Event
+		for i := range n {
+			events = append(events, numbered(i))
+		}
+		l.deliver(events...)
+		deadline := time.Now().Add(time.Minute)
+		for l.states()[engine.Succeeded] < n && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		stop()
+		l.all(engine.Succeeded)
+		raw, err := l.journal.State(context.Background(), engine.StateKey{Tenant: "contoso", Playbook: "counts", Key: "n"}, time.Now())
+		if err != nil || string(raw) != fmt.Sprint(n) {
+			t.Errorf("the state is %s (%v) after %d runs", raw, err, n)
+		}
+		for _, id := range l.ids {
+			if r, err := engine.Readings(l.load(id).Entries); err != nil || len(r) == 0 {
+				t.Errorf("run %s has no record of what it read: %v", id, err)
 			}
-			l := newLab(t, change...)
-			l.use(l.book("counts", countingUp))
-			stop := l.run()
-			const n = 30
-			var events []engine.Event
-			for i := range n {
-				events = append(events, numbered(i))
-			}
-			l.deliver(events...)
-			deadline := time.Now().Add(time.Minute)
-			for l.states()[engine.Succeeded] < n && time.Now().Before(deadline) {
-				time.Sleep(10 * time.Millisecond)
-			}
-			stop()
-			l.all(engine.Succeeded)
-			raw, err := l.journal.State(context.Background(), engine.StateKey{Tenant: "contoso", Playbook: "counts", Key: "n"}, time.Now())
-			if err != nil || string(raw) != fmt.Sprint(n) {
-				t.Errorf("the state is %s (%v) after %d runs", raw, err, n)
-			}
-			for _, id := range l.ids {
-				if r, err := engine.Readings(l.load(id).Entries); err != nil || len(r) == 0 {
-					t.Errorf("run %s has no record of what it read: %v", id, err)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestStateEndsWhenItSaysAndCanBeForgotten(t *testing.T) {
@@ -380,44 +374,35 @@ func TestAnEvaluationAsksForSoManyThings(t *testing.T) {
 }
 
 func TestHistoryCountsOtherObjectsWithTheSameValue(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"memory", "sqlite"} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			var change []func(*lab)
-			if kind == "sqlite" {
-				change = append(change, onDisk)
-			}
-			l := newLab(t, change...)
-			l.use(l.book("before", put))
-			l.deliver(withUser("a", "Ann@contoso.example"), withUser("b", "bob@contoso.example"))
-			// Only now somebody asks: what is stored already counts.
-			l.prepared(l.book("third", `
+	onBothJournals(t, func(t *testing.T, l *lab) {
+		l.use(l.book("before", put))
+		l.deliver(withUser("a", "Ann@contoso.example"), withUser("b", "bob@contoso.example"))
+		// Only now somebody asks: what is stored already counts.
+		l.prepared(l.book("third", `
 when: >
   history({window: "24h", user: map(users(alert), .userPrincipalName)}) >= 2
 `+put))
-			if r := l.deliver(withUser("c", "ann@contoso.example")); r.Matched != 0 {
-				t.Error("the second one is taken for the third")
-			}
-			later := withUser("c", "ann@contoso.example")
-			later.ID += "0"
-			if r := l.deliver(later); r.Matched != 0 {
-				t.Error("another version of the same alert counts")
-			}
-			if r := l.deliver(withUser("d", "ann@contoso.example"), withUser("e", "bob@contoso.example"), withUser("f", "bob@contoso.example")); r.Matched != 2 {
-				t.Errorf("of a third of one, and a second and a third of another, %d matched", r.Matched)
-			}
-			if r := l.deliver(version("g", 1, `{"id":"g","severity":"low"}`)); r.Matched != 0 {
-				t.Error("alerts without users have them in common")
-			}
-			// Another process, which has not loaded anything yet, knows what is indexed.
-			l.restart()
-			l.prepared(slices.Collect(slices.Values(l.set.Playbooks))...)
-			if r := l.deliver(withUser("h", "bob@contoso.example")); r.Matched != 1 {
-				t.Error("after a restart it counts no more")
-			}
-		})
-	}
+		if r := l.deliver(withUser("c", "ann@contoso.example")); r.Matched != 0 {
+			t.Error("the second one is taken for the third")
+		}
+		later := withUser("c", "ann@contoso.example")
+		later.ID += "0"
+		if r := l.deliver(later); r.Matched != 0 {
+			t.Error("another version of the same alert counts")
+		}
+		if r := l.deliver(withUser("d", "ann@contoso.example"), withUser("e", "bob@contoso.example"), withUser("f", "bob@contoso.example")); r.Matched != 2 {
+			t.Errorf("of a third of one, and a second and a third of another, %d matched", r.Matched)
+		}
+		if r := l.deliver(version("g", 1, `{"id":"g","severity":"low"}`)); r.Matched != 0 {
+			t.Error("alerts without users have them in common")
+		}
+		// Another process, which has not loaded anything yet, knows what is indexed.
+		l.restart()
+		l.prepared(slices.Collect(slices.Values(l.set.Playbooks))...)
+		if r := l.deliver(withUser("h", "bob@contoso.example")); r.Matched != 1 {
+			t.Error("after a restart it counts no more")
+		}
+	})
 }
 
 func TestTheLeastLoadedIsWhoHasTheFewestOpenObjects(t *testing.T) {
