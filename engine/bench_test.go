@@ -80,6 +80,11 @@ func BenchmarkReplayOverManyItems(b *testing.B) {
 
 func BenchmarkDeliverAndRunInMemory(b *testing.B) {
 	p := compile(b, new(world).Registry(), "when: alert.status == \"new\"\nsteps: [{action: test.put, with: {value: x}}]\n")
+	deliverAndRun(b, p, numbered)
+}
+
+// deliverAndRun delivers one event after the other and waits for the end of the run that each starts.
+func deliverAndRun(b *testing.B, p *playbooks.Playbook, event func(n int) engine.Event) {
 	ended := counter{over: make(chan struct{}, 1024)}
 	e := engine.New(engine.Options{Journal: memory.New(), Observer: ended})
 	e.Use(playbooks.NewSet(p))
@@ -87,9 +92,10 @@ func BenchmarkDeliverAndRunInMemory(b *testing.B) {
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
 	n := 0
+	b.ReportAllocs()
 	for b.Loop() {
 		n++
-		if _, err := e.Deliver(ctx, engine.Batch{Events: []engine.Event{numbered(n)}}); err != nil {
+		if _, err := e.Deliver(ctx, engine.Batch{Events: []engine.Event{event(n)}}); err != nil {
 			b.Fatal(err)
 		}
 		select {

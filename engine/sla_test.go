@@ -66,6 +66,15 @@ func onEachJournal(t *testing.T, test func(*clocked)) {
 	})
 }
 
+// onTriage is onEachJournal with triage in use.
+func onTriage(t *testing.T, test func(*clocked)) {
+	t.Helper()
+	onEachJournal(t, func(l *clocked) {
+		l.use(l.book("triage", triage))
+		test(l)
+	})
+}
+
 func newClocked(t *testing.T, j journal) *clocked {
 	l := &clocked{hours: &calendar.Set{}}
 	l.lab = newLab(t, func(lab *lab) {
@@ -136,8 +145,7 @@ func TestAStartAtTheEndOfTimeHoldsNothingUp(t *testing.T) {
 }
 
 func TestEachStageFiresOnceAndSaysWhereTheClockStands(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		l.hear("a", time.Now(), time.Now(), "")
 		for range 100 {
 			l.strike()
@@ -158,8 +166,7 @@ func TestEachStageFiresOnceAndSaysWhereTheClockStands(t *testing.T) {
 }
 
 func TestNextSaysWhenTheFirstClockIsDue(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		if next := l.strike(); !next.IsZero() {
 			l.t.Errorf("without a clock: %v", next)
 		}
@@ -173,8 +180,7 @@ func TestNextSaysWhenTheFirstClockIsDue(t *testing.T) {
 }
 
 func TestTimeDoesNotCountWhileAClockIsPausedOrStopped(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		l.hear("a", began, began, "")
 		time.Sleep(10 * time.Minute) // of these, 10 count
@@ -199,8 +205,7 @@ func TestTimeDoesNotCountWhileAClockIsPausedOrStopped(t *testing.T) {
 }
 
 func TestAStageThatHasFiredDoesNotFireAgainWhenTheObjectIsReopened(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		l.hear("a", began, began, "")
 		time.Sleep(30 * time.Minute)
@@ -216,8 +221,7 @@ func TestAStageThatHasFiredDoesNotFireAgainWhenTheObjectIsReopened(t *testing.T)
 }
 
 func TestOfStagesThatAreDueAtOnceOnlyTheLastFires(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		l.strike()
 		l.hear("late", time.Now().Add(-time.Hour), time.Now(), "") // as a poll after a long time reads it
 		l.strike()
@@ -230,8 +234,7 @@ func TestOfStagesThatAreDueAtOnceOnlyTheLastFires(t *testing.T) {
 }
 
 func TestAClockCountsFromTheVersionsOwnTimesHoweverLateTheyAreRead(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		time.Sleep(3 * time.Hour)
 		l.hear("a", began, began.Add(10*time.Minute), `,"assignedTo":"vendor"`)
@@ -244,8 +247,7 @@ func TestAClockCountsFromTheVersionsOwnTimesHoweverLateTheyAreRead(t *testing.T)
 }
 
 func TestAnObjectWithoutATargetHasNoClockThatRunsOut(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		l.hear("a", began, began, `,"severity":"informational"`)
 		time.Sleep(48 * time.Hour)
@@ -258,8 +260,7 @@ func TestAnObjectWithoutATargetHasNoClockThatRunsOut(t *testing.T) {
 }
 
 func TestAStageFiresByTheObjectsAsTheyAreKnown(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		l.hear("a", began, began, "")
 		time.Sleep(35 * time.Minute)
@@ -288,8 +289,7 @@ func TestAVersionThatCameWhileThePlaybookWasAwayCounts(t *testing.T) {
 }
 
 func TestAClockThatStartsLaterHasUsedUpNothingBefore(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		start := time.Now().Add(time.Hour)
 		l.hear("a", start, time.Now(), `,"assignedTo":"vendor"`)
 		l.hear("a", start, time.Now(), "")
@@ -303,8 +303,7 @@ func TestAClockThatStartsLaterHasUsedUpNothingBefore(t *testing.T) {
 }
 
 func TestATimeFarAheadOfOurClockIsNotBelieved(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		for ahead, want := range map[time.Duration]time.Duration{engine.MaxAhead: engine.MaxAhead, engine.MaxAhead + time.Nanosecond: 0} {
 			id := fmt.Sprint("a", int64(ahead))
@@ -317,8 +316,7 @@ func TestATimeFarAheadOfOurClockIsNotBelieved(t *testing.T) {
 }
 
 func TestAVersionThatIsOlderThanTheOneBeforeTakesNothingBack(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		time.Sleep(time.Hour)
 		l.hear("a", began, began.Add(20*time.Minute), `,"assignedTo":"vendor"`)
@@ -331,8 +329,7 @@ func TestAVersionThatIsOlderThanTheOneBeforeTakesNothingBack(t *testing.T) {
 }
 
 func TestADateThatStandsForNoneDoesNotStopAClock(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		l.hear("a", time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "")
 		l.strike()
 		l.each("add a escalated 87840h of 40m") // ten years at most
@@ -365,8 +362,7 @@ func TestAPlaybookThatIsNewActsOnWhatIsDueFromThenOn(t *testing.T) {
 }
 
 func TestAnEditedPlaybookCountsItsClocksAnew(t *testing.T) {
-	onEachJournal(t, func(l *clocked) {
-		l.use(l.book("triage", triage))
+	onTriage(t, func(l *clocked) {
 		began := time.Now()
 		l.hear("a", began, began, "")
 		time.Sleep(10 * time.Minute)

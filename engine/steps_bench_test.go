@@ -1,19 +1,16 @@
 package engine_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/actions/web"
 	"github.com/playbookd/playbookd/engine"
-	"github.com/playbookd/playbookd/engine/memory"
 	"github.com/playbookd/playbookd/playbooks"
 )
 
@@ -44,29 +41,9 @@ func BenchmarkThreeSteps(b *testing.B) {
 	if p == nil {
 		b.Fatal(findings)
 	}
-	ended := counter{over: make(chan struct{}, 1024)}
-	e := engine.New(engine.Options{Journal: memory.New(), Observer: ended})
-	e.Use(playbooks.NewSet(p))
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
-	n := 0
-	b.ReportAllocs()
-	for b.Loop() {
-		n++
+	deliverAndRun(b, p, func(n int) engine.Event {
 		ev := numbered(n)
 		ev.Payload = json.RawMessage(strings.NewReplacer("{id}", fmt.Sprint("da", n), "{severity}", "low").Replace(string(text)))
-		if _, err := e.Deliver(ctx, engine.Batch{Events: []engine.Event{ev}}); err != nil {
-			b.Fatal(err)
-		}
-		select {
-		case <-ended.over:
-		case <-time.After(time.Minute):
-			b.Fatal("the run does not end")
-		}
-	}
-	stop()
-	if err := <-done; err != nil {
-		b.Fatal(err)
-	}
+		return ev
+	})
 }
