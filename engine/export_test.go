@@ -1,5 +1,10 @@
 package engine
 
+import "errors"
+
+// IsHistoryError says whether err means that a history does not belong to its playbook.
+func IsHistoryError(err error) bool { return errors.Is(err, errNotFollowing) }
+
 // EchoOf and Key let tests ask directly.
 var (
 	EchoOf = echoOf

@@ -613,6 +613,3 @@ func (m *Machine) foldCanceling(e Entry) error {
 	}
 	return nil
 }
-
-// IsHistoryError says whether err means that a history does not belong to its playbook.
-func IsHistoryError(err error) bool { return errors.Is(err, errNotFollowing) }

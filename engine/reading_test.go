@@ -623,24 +623,17 @@ steps:
 func TestACalledPlaybookReadsItsListsAndItsOwnState(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := newLab(t, func(l *lab) { l.options.Lists = twoLists{} })
-		compile := func(name, text string, callees map[string]*playbooks.Playbook) *playbooks.Playbook {
-			p, findings := playbooks.Compile(name+".yaml", []byte("name: "+name+"\n"+text), playbooks.Options{Catalog: l.world.Registry(), Callees: callees})
-			if err := findings.Err(); err != nil {
-				t.Fatal(err)
-			}
-			return p
-		}
-		inner := compile("inner", `
+		inner := l.book("inner", `
 triggers: [{manual: {}}]
 steps: [{set: {state: {key: n, value: "${{ (state.n ?? 0) + 1 }}"}}}]
 outputs: {n: "${{ state.n }}", noise: "${{ len(lists.noise) }}"}
-`, nil)
-		outer := compile("outer", `
+`)
+		outer := l.bookCalling("outer", `
 triggers: [{poll: {resource: alerts}}]
 steps:
   - {id: called, playbook: inner}
   - {action: test.put, with: {value: "${{ string(steps.called.output.n) }} ${{ string(state.n) }} ${{ string(steps.called.output.noise) }}"}}
-`, map[string]*playbooks.Playbook{"inner": inner})
+`, inner)
 		l.use(outer)
 		stop := l.run()
 		defer stop()
