@@ -341,7 +341,8 @@ func (pl *planner) begin(p *playbooks.Playbook, ev Event, subject any, c Circums
 		return // the loop meets the same error, with the run on disk to tell it
 	}
 	state, writes := d.decision.State, d.writes(d.decision)
-	if len(d.decision.Asks) > 0 || state.Final() && pl.index.awaits(out.Run, state) || len(pl.e.loadsOf(writes)) > 0 {
+	loads, err := pl.e.loadsOf(pl.ctx, writes)
+	if err != nil || len(loads) > 0 || len(d.decision.Asks) > 0 || state.Final() && pl.index.awaits(out.Run, state) {
 		pl.e.giveBack(out.Run.ID)
 		return // the loop has the journal count, ends the run with what follows from it, and leaves behind who has what
 	}

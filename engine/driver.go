@@ -307,7 +307,10 @@ func (d *driver) append(ctx context.Context, dec Decision) error {
 	now := d.e.o.Now().UTC()
 	a := Append{Run: d.run.ID, Entries: dec.Record, State: dec.State, Message: dec.Message,
 		Writes: append(d.refused, d.writes(dec)...), Uses: usesOf(d.run, dec.Uses, now), Left: dec.Left}
-	a.Left.Loads = d.e.loadsOf(a.Writes)
+	var err error
+	if a.Left.Loads, err = d.e.loadsOf(context.WithoutCancel(ctx), a.Writes); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
 	if dec.State == Waiting {
 		a.Wake = dec.Wake
 	}

@@ -63,12 +63,14 @@ func echoOf(before, after Event, writes []Write) map[string]bool {
 	return echoes
 }
 
-// standing leaves out writes that were certainly refused: a write that names nothing says so of
-// the earlier ones of the same run and path.
+// refused says that the earlier writes of the same run and path certainly did not happen: it names nothing.
+func (w Write) refused() bool { return len(w.Fields) == 0 && !w.Comment && len(w.Derived) == 0 }
+
+// standing leaves out writes that were refused.
 func standing(writes []Write) []Write {
 	var list []Write
 	for _, w := range writes {
-		if len(w.Fields) == 0 && !w.Comment && len(w.Derived) == 0 {
+		if w.refused() {
 			list = slices.DeleteFunc(list, func(x Write) bool { return x.Run == w.Run && x.Path == w.Path })
 			continue
 		}

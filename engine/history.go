@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -240,25 +241,35 @@ func loadOf(ev Event, object map[string]any) Load {
 
 func closed(status string) bool { return status == "resolved" || status == "redirected" }
 
-// loadsOf says whom writes give objects to, if some playbook asks for leastLoaded().
-func (e *Engine) loadsOf(writes []Write) []Load {
-	if w := e.indexed.Load(); w == nil || !slices.Contains((*w)["alert"], assignedField) {
-		return nil
+// loadsOf says whom writes give objects to, if some playbook asks for leastLoaded(). Of one that was refused, the object is
+// whose it was when it was read last.
+func (e *Engine) loadsOf(ctx context.Context, writes []Write) ([]Load, error) {
+	w := e.indexed.Load()
+	if w == nil || !slices.Contains((*w)["alert"], assignedField) {
+		return nil, nil
 	}
 	var list []Load
-	for _, w := range writes {
-		status, _ := w.Fields["status"].(string)
-		who, assigns := w.Fields["assignedTo"].(string)
+	for _, write := range writes {
+		if write.refused() {
+			last, err := e.o.Journal.Latest(ctx, write.Tenant, write.Object)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, fmt.Errorf("who has %s: %w", write.Object, err)
+			}
+			list = append(list, w.of(last).Loads...) // of nothing there are none
+			continue
+		}
+		status, _ := write.Fields["status"].(string)
+		who, assigns := write.Fields["assignedTo"].(string)
 		if !assigns && !closed(status) {
 			continue
 		}
-		l := Load{Tenant: w.Tenant, Object: w.Object, At: w.At}
+		l := Load{Tenant: write.Tenant, Object: write.Object, At: write.At}
 		if !closed(status) {
 			l.Who = folded(who)
 		}
 		list = append(list, l)
 	}
-	return list
+	return list, nil
 }
 
 // traitFields says where the values of a field stand in what an expression gives.

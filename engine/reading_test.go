@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
@@ -450,17 +451,29 @@ func (l *lab) leastLoaded(who string) string {
 
 // The playbook that writes need not ask for anything itself: its run begins with its event.
 func TestWhatAPlaybookHasWrittenCountsBeforeItIsRead(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		l := newLab(t)
-		l.prepared(l.book("assigns", assigns), l.book("closes", "steps: [{action: test.put, with: {value: resolved}}]"))
-		defer l.run()()
-		synctest.Wait()
-		l.deliver(version("a1", 1, `{"id":"a1","status":"new","assignedTo":"ann"}`))
-		wait(time.Second)
-		if got := l.leastLoaded(`["ann", "bob"]`); got != "ann" {
-			t.Errorf("what ann had is resolved, and %s is the least loaded", got)
-		}
-	})
+	for name, c := range map[string]struct {
+		refuses error
+		least   string
+	}{
+		"it took effect":  {nil, "ann"}, // who had the alert
+		"it was refused":  {&actions.Fault{Code: "forbidden", Message: "no"}, "bob"},
+		"nobody knows it": {&actions.Fault{Code: "cut", Message: "no answer", Unknown: true}, "ann"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				l := newLab(t)
+				l.world.Before = func(context.Context, actions.Call) error { return c.refuses }
+				l.prepared(l.book("assigns", assigns), l.book("closes", "steps: [{action: test.put, with: {value: resolved}}]"))
+				defer l.run()()
+				synctest.Wait()
+				l.deliver(version("a1", 1, `{"id":"a1","status":"new","assignedTo":"ann"}`))
+				wait(time.Second)
+				if got := l.leastLoaded(`["ann", "bob"]`); got != c.least {
+					t.Errorf("ann had an alert that was to be resolved, and the least loaded is %s, want %s", got, c.least)
+				}
+			})
+		})
+	}
 }
 
 // rotas is who is on duty, until somebody else is.
