@@ -529,6 +529,9 @@ func (t *turn) decision() Decision {
 	case t.unread != nil:
 		t.sleepUntil(t.now.Add(ReadPause))
 		d.State, d.Wake, d.Message = Waiting, t.wake, "what the playbook asks could not be answered: "+t.unread.Error()
+		if asking := m.asking(); asking != "" {
+			d.Message = asking + "; " + d.Message
+		}
 		if m.flying > 0 {
 			d.State = Ready
 		}

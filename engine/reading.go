@@ -36,8 +36,9 @@ const (
 	MaxStateValue = 16 << 10
 	// MaxStateKeys is how many keys the state of a playbook may have for each tenant.
 	MaxStateKeys = 10_000
-	// ReadPause is how long a run waits that needs an answer which the journal could not give.
-	ReadPause = time.Second
+	// ReadPause is how long a run waits that needs an answer which the journal could not give: longer than HoldFor, so
+	// that it leaves its worker to others.
+	ReadPause = 5 * time.Second
 )
 
 // Reading is a question that an expression asked, with its answer.

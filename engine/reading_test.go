@@ -356,6 +356,40 @@ func TestWhatCannotBeAnsweredDecidesNothing(t *testing.T) {
 	})
 }
 
+func TestARunThatCannotBeAnsweredLeavesItsWorkerToOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t, func(l *lab) {
+			l.journal, l.options.Workers = &mute{journal: l.journal, quiet: true}, 1
+		})
+		l.use(l.book("asks", "when: alert.id == \"a1\"\nsteps: [{if: state.x == nil, action: test.put, with: {value: asked}}]"),
+			l.book("other", "when: alert.id == \"a2\"\n"+put))
+		defer l.run()()
+		l.deliver(numbered(1))
+		wait(time.Second)
+		l.deliver(numbered(2))
+		wait(time.Minute)
+		l.each("put x")
+	})
+}
+
+func TestARunThatCannotBeAnsweredGoesOnAskingPeople(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := newLab(t, func(l *lab) { l.journal = &mute{journal: l.journal, quiet: true} })
+		l.use(l.book("asks", `
+steps:
+  - parallel:
+      - [{approve: {title: "Isolate?", by: [ann], within: 1h, otherwise: reject}}]
+      - [{if: state.x == nil, action: test.put, with: {value: x}}]
+`))
+		defer l.run()()
+		l.deliver(numbered(1))
+		wait(time.Minute)
+		if run := l.load(l.ids[0]).Run; !askedID.MatchString(run.Message) || !strings.HasPrefix(run.Message, engine.AskingPrefix) {
+			t.Errorf("the run is %s: %s", run.State, run.Message)
+		}
+	})
+}
+
 func TestAnEvaluationAsksForSoManyThings(t *testing.T) {
 	t.Parallel()
 	at := func(text string) string {
