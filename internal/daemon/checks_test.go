@@ -385,6 +385,11 @@ func TestAnUncertainStepMakesReadinessFailUntilAPersonHasSaidWhatBecameOfIt(t *t
 				time.Sleep(time.Minute)
 				b.red("/readyz", "parked runs", c.says, "nobody knows whether http.request at "+c.path)
 				b.green("/healthz")
+				w := httptest.NewRecorder()
+				b.d.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+				if want := `playbookd_runs_parked{reason="uncertain"} 1`; !strings.Contains(w.Body.String(), want) {
+					b.t.Errorf("the metrics do not say %s", want)
+				}
 				runs, err := b.d.Store().Runs(b.t.Context(), store.RunFilter{})
 				if err != nil || len(runs) != 1 {
 					b.t.Errorf("%v, %v", runs, err)
