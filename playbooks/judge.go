@@ -197,23 +197,34 @@ func (j *judge) steps(steps []Step, at *expression.Claim) (ends *expression.Clai
 
 // step follows one step, and says under which condition, beside what holds before it, the run ends
 // with it.
+//
+// A condition that ends in an error is neither true nor false. Only on_error goes on behind one, so
+// what a step's conditions say holds neither for its on_error nor, if it has one, for what follows.
 func (j *judge) step(s *Step, at *expression.Claim) *expression.Claim {
-	cond := j.claim(s.If)
+	before, cond := at, j.claim(s.If)
 	if cond != nil {
 		j.reached(s.If, at)
 		at = expression.All(at, cond)
 	}
 	var ends []*expression.Claim
 	end := func(when, inside *expression.Claim) {
-		if inside != nil {
-			ends = append(ends, expression.All(cond, when, inside))
+		if inside == nil {
+			return
 		}
+		if s.OnError.handles() {
+			when = expression.All(when, expression.Unknown())
+		}
+		ends = append(ends, expression.All(cond, when, inside))
 	}
 	switch b := s.Body.(type) {
 	case *Stop, *Fail:
 		end(nil, expression.Holds(true))
 	case *Act:
-		j.act(s, b, at)
+		guard := j.claim(b.Guard)
+		if guard != nil {
+			j.reached(b.Guard, at)
+		}
+		j.act(s, b, expression.All(at, guard))
 	case *Call:
 		j.call(b, at)
 	case *Branch:
@@ -232,7 +243,7 @@ func (j *judge) step(s *Step, at *expression.Claim) *expression.Claim {
 			}
 		})
 	}
-	end(expression.Unknown(), j.steps(s.OnError.Steps, expression.All(at, expression.Unknown())))
+	end(expression.Unknown(), j.steps(s.OnError.Steps, expression.All(before, expression.Unknown())))
 	if len(ends) == 0 {
 		return nil
 	}

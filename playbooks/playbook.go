@@ -208,6 +208,9 @@ type OnError struct {
 	Steps    []Step // run these instead of failing; nil: fail
 }
 
+// handles says whether the run goes on after a failure of the step.
+func (o OnError) handles() bool { return o.Continue || o.Steps != nil }
+
 // Retry is a step's retry policy.
 type Retry struct {
 	Attempts int

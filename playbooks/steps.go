@@ -56,9 +56,10 @@ func (c *compiler) stepList(n *document.Node, path string, depth int, s *scope) 
 	return steps, s
 }
 
-// endingOf names what ends the run whenever the step is reached, or "".
+// endingOf names what ends the run whenever the step is reached, or "". Behind an on_error the run goes
+// on where a condition inside of the step, or the text of its stop, ends in an error.
 func endingOf(s Step) string {
-	if s.If != nil {
+	if s.If != nil || s.OnError.handles() {
 		return ""
 	}
 	switch body := s.Body.(type) {
