@@ -69,12 +69,6 @@ func (c *compiler) call(b *block, step *Step, depth int, s *scope) afterStep {
 			c.fail(n, codeLimit, "call fewer playbooks, or shorter ones",
 				"a run would keep this playbook and all that it calls, %d bytes; at most %d are kept", size, MaxRecorded)
 		}
-		for _, name := range callee.Lists {
-			c.lists[name] = true // the run that calls it keeps what it reads
-		}
-		for _, name := range callee.Calendars {
-			c.calendars[name] = true
-		}
 		if body.Pass = callee.Subject == c.book.Subject; !body.Pass && needsSubject(callee) {
 			c.fail(n, codeSubject, "give it a manual trigger and inputs", "%s works on an %s, but this playbook has an %s", name, callee.Subject, c.book.Subject)
 		}

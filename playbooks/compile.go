@@ -181,10 +181,13 @@ func (c *compiler) playbook(root *document.Node) {
 	}
 }
 
-// takeOver adds what a called playbook reads: it is read in the caller's run.
+// takeOver adds what a called playbook reads: it is read in the caller's run, which keeps it.
 func (c *compiler) takeOver(callee *Playbook) {
 	for _, name := range callee.Lists {
 		c.lists[name] = true
+	}
+	for _, name := range callee.Calendars {
+		c.calendars[name] = true
 	}
 	for _, name := range callee.Asks {
 		c.asksFor(name)

@@ -2,12 +2,10 @@ package playbooks
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/internal/document"
 )
 
@@ -67,19 +65,14 @@ func (c *compiler) limits(n *document.Node) {
 	}
 	for _, p := range effects.Pairs {
 		rate := c.rate(p.Value, p.Key.Text)
-		if action, ok := c.action(p.Key); ok && c.changesAnything(p.Key, action.Spec()) {
+		switch action, ok := c.action(p.Key); {
+		case !ok:
+		case !writesAnything(action.Spec()):
+			c.fail(p.Key, codeConflict, "remove it", "%s only reads: it has no effects to limit", p.Key.Text)
+		default:
 			c.book.Limits.Effects = append(c.book.Limits.Effects, ActionRate{Action: p.Key.Text, Rate: rate})
 		}
 	}
-}
-
-// changesAnything says whether an action has effects that could be limited.
-func (c *compiler) changesAnything(n *document.Node, spec actions.Spec) bool {
-	if slices.ContainsFunc(spec.Parts, func(p actions.Part) bool { return p.Effect != actions.Reads }) {
-		return true
-	}
-	c.fail(n, codeConflict, "remove it", "%s only reads: it has no effects to limit", spec.Name)
-	return false
 }
 
 // unusedLimits refuses limits for actions that the playbook never calls: whoever wrote one believes in a

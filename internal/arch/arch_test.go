@@ -57,7 +57,7 @@ var arrows = map[string][]string{
 	"playbooks/expression": {},
 	"playbooks/schema":     {"playbooks/expression"},
 	"playbooks/schema/gen": {},
-	"playbooks/named":      {"internal/diag"},
+	"playbooks/named":      {"internal/document", "internal/diag"},
 	"playbooks/watchlist":  {"playbooks/named", "internal/document", "internal/diag"},
 	"playbooks/rota":       {"playbooks/named", "internal/document", "internal/diag"},
 	"playbooks/library":    {},

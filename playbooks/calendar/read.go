@@ -2,7 +2,6 @@ package calendar
 
 import (
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -70,7 +69,7 @@ var files = named.Kind{
 func Load(fsys fs.FS, dir string) (*Set, diag.Findings) {
 	set := &Set{byName: map[string]*Calendar{}}
 	findings := named.Read(fsys, dir, files, func(name, file string, src []byte) diag.Findings {
-		c, findings := Parse(name, file, src, func(ics string) ([]byte, error) { return readFile(fsys, path.Join(dir, ics)) })
+		c, findings := Parse(name, file, src, func(ics string) ([]byte, error) { return document.File(fsys, path.Join(dir, ics), MaxFile) })
 		if c != nil {
 			set.byName[name] = c
 		}
@@ -86,16 +85,6 @@ func NewSet(calendars ...*Calendar) *Set {
 		set.byName[c.Name] = c
 	}
 	return set
-}
-
-// readFile reads a file, and no more of it than may be in it.
-func readFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }
 
 // Parse reads a calendar. open reads the files that it names.

@@ -9,7 +9,6 @@ package named
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -17,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/playbookd/playbookd/internal/diag"
+	"github.com/playbookd/playbookd/internal/document"
 )
 
 // Kind says what the files of a directory define.
@@ -71,23 +71,16 @@ func Read(fsys fs.FS, dir string, k Kind, each func(name, file string, src []byt
 	return findings
 }
 
-// read reads a file, and no more of it than may be in it.
+// read reads a file.
 func (k Kind) read(fsys fs.FS, file string) ([]byte, *diag.Finding) {
-	fail := func(code, message, mend string) ([]byte, *diag.Finding) {
-		f := Finding(file, code, message, mend)
-		return nil, &f
-	}
-	f, err := fsys.Open(file)
-	if err != nil {
-		return fail(k.Codes.Unreadable, err.Error(), "make the file readable")
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, int64(k.MaxSize)+1))
+	src, err := document.File(fsys, file, k.MaxSize)
 	switch {
 	case err != nil:
-		return fail(k.Codes.Unreadable, err.Error(), "make the file readable")
+		f := Finding(file, k.Codes.Unreadable, err.Error(), "check that it is a file and may be read")
+		return nil, &f
 	case len(src) > k.MaxSize:
-		return fail(k.Codes.Limit, fmt.Sprintf("the file has more than %d bytes", k.MaxSize), "shorten or split it")
+		f := Finding(file, k.Codes.Limit, fmt.Sprintf("the file has more than %d bytes", k.MaxSize), "shorten or split it")
+		return nil, &f
 	}
 	return src, nil
 }

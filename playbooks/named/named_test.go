@@ -1,6 +1,7 @@
 package named_test
 
 import (
+	"io/fs"
 	"maps"
 	"regexp"
 	"strings"
@@ -17,7 +18,7 @@ func things() named.Kind {
 }
 
 // load reads a directory and says what was given, by name, and which codes the findings have, by file.
-func load(fsys fstest.MapFS) (given map[string]string, codes map[string]string) {
+func load(fsys fs.FS) (given map[string]string, codes map[string]string) {
 	given, codes = map[string]string{}, map[string]string{}
 	for _, f := range named.Read(fsys, "things", things(), func(name, _ string, src []byte) diag.Findings {
 		given[name] = string(src)
@@ -48,6 +49,29 @@ func TestAFileThatCantBeUsedLeavesTheOthersUsable(t *testing.T) {
 	}
 	if want := map[string]string{"a.yaml": "T", "A b.txt": "N", "big.txt": "L"}; !maps.Equal(codes, want) {
 		t.Errorf("findings %v, want %v", codes, want)
+	}
+}
+
+// still fails the test if a file is opened that has something to wait for.
+type still struct {
+	fstest.MapFS
+	t *testing.T
+}
+
+func (s still) Open(name string) (fs.File, error) {
+	if f := s.MapFS[name]; f != nil && f.Mode.Type() == fs.ModeNamedPipe {
+		s.t.Errorf("%s is opened, which waits for somebody to write into it", name)
+	}
+	return s.MapFS.Open(name)
+}
+
+func (s still) Stat(name string) (fs.FileInfo, error) { return fs.Stat(s.MapFS, name) }
+
+func TestAPipeAmongTheFilesIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	given, codes := load(still{fstest.MapFS{"things/a.txt": {Mode: fs.ModeNamedPipe}, "things/b.txt": file("two")}, t})
+	if want := map[string]string{"b": "two"}; !maps.Equal(given, want) || codes["a.txt"] != "U" {
+		t.Errorf("given %v, findings %v", given, codes)
 	}
 }
 

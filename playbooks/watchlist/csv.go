@@ -36,9 +36,6 @@ func fromCSV(file string, src []byte) (values []any, columns []Column, findings 
 		return nil, nil, diag.Findings{f}
 	}
 	src = bytes.TrimPrefix(src, []byte("\xEF\xBB\xBF")) // as spreadsheets write it
-	if len(src) > MaxEntries*MaxEntry {
-		return fail(1, CodeLimit, "the file is too large", fmt.Sprintf("at most %d entries are allowed", MaxEntries))
-	}
 	r := csv.NewReader(strings.NewReader(strings.ToValidUTF8(string(src), "\uFFFD")))
 	r.TrimLeadingSpace = true
 	values = []any{}
