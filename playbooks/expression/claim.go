@@ -35,7 +35,7 @@ const (
 
 // atom is one comparison of a place with constants.
 type atom struct {
-	place  string   // what stands there, written so that equal places have equal names
+	place  string   // what stands there, written so that equal places have equal names; "": like no other
 	reads  []string // paths from variables that its value depends on; calls with their name and ()
 	test   atomTest
 	values []any // constants: nil, bool, float64, string, time.Time, time.Duration
@@ -123,7 +123,7 @@ func claimOf(n ast.Node) *Claim {
 	if key, ok := keyOf(n); ok { // a field that is true or false
 		return compared(n, key.String(), isOneOf, true)
 	}
-	return opaque(n.String(), readsOf(n))
+	return opaque(asWritten(n), readsOf(n))
 }
 
 func claimOfBinary(n *ast.BinaryNode) *Claim {
@@ -218,6 +218,23 @@ func placeName(n ast.Node) string {
 	if key, ok := keyOf(n); ok {
 		return key.String()
 	}
+	return asWritten(n)
+}
+
+// asWritten is an expression as it is written, by which it is known for the same elsewhere. It is empty, and the
+// expression like no other, where a text may be that of another one too: the parentheses around a choice and a let
+// are not always in it.
+func asWritten(n ast.Node) string {
+	ambiguous := ast.Find(n, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.ConditionalNode, *ast.VariableDeclaratorNode:
+			return true
+		}
+		return false
+	})
+	if ambiguous != nil {
+		return ""
+	}
 	return n.String()
 }
 
@@ -230,8 +247,8 @@ func known(n ast.Node) (any, bool) {
 		return n.Value, true
 	case *ast.StringNode:
 		return n.Value, true
-	case *ast.FloatNode:
-		return n.Value, true
+	case *ast.FloatNode: // beyond this one stands for several whole numbers
+		return n.Value, -maxExact < n.Value && n.Value < maxExact
 	case *ast.IntegerNode:
 		return float64(n.Value), -maxExact <= n.Value && n.Value <= maxExact
 	case *ast.UnaryNode:

@@ -29,19 +29,22 @@ func TestConditionsThatNeverChangeAreFound(t *testing.T) {
 	t.Parallel()
 	for src, want := range map[string]string{
 		// What nobody could call constant.
-		`alert.severity == "high"`:                                           "",
-		`alert.severity == "high" and alert.status == "new"`:                 "",
-		`alert.severity in ["high", "medium"] and alert.severity != "low"`:   "",
-		`alert.severity == "low" or alert.severity == "high"`:                "",
-		`alert.assignedTo == nil or alert.assignedTo != ""`:                  "", // it may be ""
-		`alert.assignedTo == nil or alert.assignedTo == ""`:                  "",
-		`len(ips(alert)) > 0 and len(ips(alert)) < 2`:                        "",
-		`alert.count > 3 and alert.count < 4`:                                "", // 3.5
-		`any(alert.evidence, .size > 1) and none(alert.evidence, .size > 1)`: "",
-		`alert.title in lists.a and not (alert.title in lists.b)`:            "",
-		`alert.title contains "a" and alert.title contains "b"`:              "",
-		`alert.count < 1e300`:                                                "",
-		`now() > alert.createdDateTime or now() < alert.createdDateTime`:     "",
+		`alert.severity == "high"`:                                                        "",
+		`alert.severity == "high" and alert.status == "new"`:                              "",
+		`alert.severity in ["high", "medium"] and alert.severity != "low"`:                "",
+		`alert.severity == "low" or alert.severity == "high"`:                             "",
+		`alert.assignedTo == nil or alert.assignedTo != ""`:                               "", // it may be ""
+		`alert.assignedTo == nil or alert.assignedTo == ""`:                               "",
+		`len(ips(alert)) > 0 and len(ips(alert)) < 2`:                                     "",
+		`alert.count > 3 and alert.count < 4`:                                             "", // 3.5
+		`any(alert.evidence, .size > 1) and none(alert.evidence, .size > 1)`:              "",
+		`alert.title in lists.a and not (alert.title in lists.b)`:                         "",
+		`alert.title contains "a" and alert.title contains "b"`:                           "",
+		`alert.count < 1e300`:                                                             "",
+		`now() > alert.createdDateTime or now() < alert.createdDateTime`:                  "",
+		`(alert.a ? alert.b : alert.c).x == 1 and (alert.a ? alert.b : alert.c.x) == 2`:   "", // two places
+		`(let n = alert.count; n + 1) * 2 == 4 and (let n = alert.count; n + 1 * 2) == 5`: "",
+		`alert.count > 9007199254740992 and alert.count == 9007199254740992.0`:            "", // 9007199254740993
 		// Never.
 		`alert.severity == "high" and alert.severity == "low"`:                                      `alert.severity == "high" and alert.severity == "low"=false!`,
 		`alert.status == "new" and (alert.severity in ["low"] and alert.severity == "high")`:        `alert.status == "new" and (alert.severity in ["low"] and alert.severity == "high")=false!`,
