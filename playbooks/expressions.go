@@ -23,7 +23,11 @@ func languageNames() []string {
 
 // condition compiles a bare expression that is true or false.
 func (c *compiler) condition(n *document.Node, s *scope) *expression.Program {
-	p := c.program(n, s, expression.WantBool, "a condition")
+	return c.conditionAs(n, s, "a condition")
+}
+
+func (c *compiler) conditionAs(n *document.Node, s *scope, what string) *expression.Program {
+	p := c.program(n, s, expression.WantBool, what)
 	if p != nil {
 		c.conditions = append(c.conditions, written{n, p})
 	}

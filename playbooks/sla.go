@@ -150,10 +150,10 @@ func (c *compiler) clock(n *document.Node, s *SLA) {
 		s.Start = c.program(start, scope, expression.WantTime, "start")
 	}
 	if pause := b.get("pause"); pause != nil {
-		s.Pause = c.program(pause, scope, expression.WantBool, "pause")
+		s.Pause = c.conditionAs(pause, scope, "pause")
 	}
 	if stop := b.get("stop"); stop != nil {
-		s.Stop = c.program(stop, scope, expression.WantBool, "stop")
+		s.Stop = c.conditionAs(stop, scope, "stop")
 	}
 	rows := b.get("target")
 	if rows == nil || len(s.Target) != len(rows.Items) {
@@ -161,7 +161,7 @@ func (c *compiler) clock(n *document.Node, s *SLA) {
 	}
 	for i, row := range rows.Items {
 		if cond := row.Get("if"); cond != nil {
-			s.Target[i].If = c.program(cond, scope, expression.WantBool, "if")
+			s.Target[i].If = c.conditionAs(cond, scope, "if")
 		}
 	}
 }
