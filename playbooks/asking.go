@@ -198,7 +198,7 @@ func (c *compiler) stateWrites(n *document.Node, s *scope) []StateWrite {
 	c.asksFor(AskState)
 	var list []StateWrite
 	for _, item := range items {
-		b, ok := c.block(item, "state", []string{"key", "value", "for"}, nil)
+		b, ok := c.block(item, "state", stateKeys(), nil)
 		if !ok {
 			continue
 		}

@@ -158,7 +158,8 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 			"otherwise": {Type: "string", Description: "What silence means: one of the choices, or fail. Left out: fail."},
 		})), "title", "by", "within"),
 		"set": {Type: "object", MinProperties: new(1), Description: "New values of variables.", Properties: map[string]*actions.Schema{
-			"state": {Description: "What the playbook keeps: {key, value, for}, or a list of those. It is read as state[key]."},
+			stateKey: {AnyOf: []*actions.Schema{stateSchema(), {Type: "array", MinItems: new(1), MaxItems: new(MaxStateWrites), Items: stateSchema()}},
+				Description: "What the playbook keeps beyond the run: a value, or a list of them."},
 		}},
 		"stop": {Type: "string", Description: "End the run well, and say why."},
 		"fail": {Type: "string", Description: "End the run as failed, and say why."},
@@ -173,6 +174,15 @@ func stepSchema(specs []actions.Spec) *actions.Schema {
 		})
 	}
 	return step
+}
+
+// stateSchema describes a value that a set writes to the state.
+func stateSchema() *actions.Schema {
+	return required(closed("", stateKeys(), map[string]*actions.Schema{
+		"key":   {Type: "string", Description: "Expressions read it as state[KEY]."},
+		"value": {Description: "What to keep; null forgets it."},
+		"for":   duration("How long it is kept. Left out: 90d."),
+	}), "key", "value")
 }
 
 // withSchema is the schema for the written input of an action. A secret is written as an

@@ -173,6 +173,8 @@ func TestTheSchemaForEditorsFindsMistakes(t *testing.T) {
 		"name: a\ntriggers: [manual]\nsteps:\n  - action: alert.updaet\n",
 		"name: a\ntriggers: [manual]\nsteps:\n  - action: alert.update\n    with: {alert: x, status: closed}\n",
 		"name: a\ntriggers: [manual]\nsteps:\n  - action: alert.list\n    timeout: 5\n",
+		"name: a\ntriggers: [manual]\nsteps:\n  - set: {state: {kee: x, value: 1}}\n",
+		"name: a\ntriggers: [manual]\nsteps:\n  - set: {state: [{key: x}]}\n",
 	} {
 		found, err := actions.Check(s, plain(t, []byte(src)))
 		if err != nil {

@@ -203,7 +203,10 @@ func (g *generator) body(s object, kind string, depth int) {
 	case "action":
 		g.action(s)
 	case "set":
-		s["set"] = drawn(g, object{"n": "${{ vars.n + 1 }}"}, object{"t": "x", "n": 2}, object{"l": []any{1, object{"a": "${{ vars.t }}"}}})
+		kept := object{"key": drawn(g, "x", "${{ vars.t }}"), "value": drawn[any](g, nil, 1, object{"a": "${{ vars.n }}"})}
+		g.maybe(kept, "for", func() any { return g.duration("1m", "366d") })
+		s["set"] = drawn(g, object{"n": "${{ vars.n + 1 }}"}, object{"t": "x", "n": 2}, object{"l": []any{1, object{"a": "${{ vars.t }}"}}},
+			object{"state": kept}, object{"n": 3, "state": []any{kept, kept}})
 	case "wait":
 		s["wait"] = g.wait(depth)
 	case "approve", "ask":

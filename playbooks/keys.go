@@ -78,6 +78,9 @@ func StepKeys() []string {
 	return slices.Compact(all)
 }
 
+// stateKeys are those of a value that a set writes to the state.
+func stateKeys() []string { return []string{"key", "value", "for"} }
+
 func retryKeys() []string { return []string{"attempts", "backoff", "initial", "max"} }
 func waitKeys() []string  { return []string{"until", "every", "within", "do"} }
 func caseKeys() []string  { return []string{"if", "do"} }
