@@ -282,7 +282,7 @@ func (in *input) text(n *document.Node, s *actions.Schema, path []string) Value 
 	if typ := t.Type(); !fits(typ, s) {
 		in.c.fail(n, codeInputType, mendType(typ, s), "%s takes %s, but this is %s", strings.Join(path, "."), schemaWords(s), typ)
 	}
-	if language := actions.Language(s); language != "" {
+	if language := actions.Language(s); language != "" && !in.c.o.AsItWas {
 		in.quoted(n, language)
 	}
 	return Text{t}

@@ -29,7 +29,7 @@ type Options struct {
 	Now time.Time
 
 	// AsItWas says that the text ran before. It must compile as it did then: what a later checker
-	// finds about its conditions and its size must not keep a run from going on.
+	// finds about its conditions, its quotes and its size must not keep a run from going on.
 	AsItWas bool
 
 	// Callees are the playbooks that steps can call, by name. Load and CompileRecorded find them.

@@ -386,6 +386,23 @@ func TestLimitsOfTimesHoldAtAndBeyondThem(t *testing.T) {
 	}
 }
 
+func TestARunGoesOnThoughALaterCheckerRefusesItsPlaybook(t *testing.T) {
+	t.Parallel()
+	const head = "name: a\ntriggers:\n  - poll: {resource: alerts, on: created}\n"
+	for code, src := range map[string]string{
+		"PB039": head + "when: alert.status == 'new'\nsteps:\n  - {if: alert.status == 'resolved', wait: 1m}\n",
+		"PB059": head + "steps:\n  - {action: alert.list, with: {filter: \"title eq '${{ alert.title }}'\"}}\n",
+		"PB060": head + "when: alert.status == 'new' and alert.status == 'resolved'\nsteps: [{wait: 1m}]\n",
+	} {
+		if got := codesOf(t, src); got != code {
+			t.Errorf("a new playbook has %q, want %s", got, code)
+		}
+		if p, findings := playbooks.CompileRecorded("a", []byte(src), options()); p == nil {
+			t.Errorf("a run of it would stop:\n%s", render(t, findings))
+		}
+	}
+}
+
 // chain are playbooks that call each other, n of them inside each other.
 func chain(n int) fstest.MapFS {
 	fsys := fstest.MapFS{"p0.yaml": file("name: p0\n" + simple)}
