@@ -283,28 +283,9 @@ func (in *input) text(n *document.Node, s *actions.Schema, path []string) Value 
 		in.c.fail(n, codeInputType, mendType(typ, s), "%s takes %s, but this is %s", strings.Join(path, "."), schemaWords(s), typ)
 	}
 	if language := actions.Language(s); language != "" && !in.c.o.AsItWas {
-		in.quoted(n, language)
+		in.c.quoted(n, in.scope, language)
 	}
 	return Text{t}
-}
-
-// quoted asks that what comes from outside is quoted where a field is a text of another language.
-func (in *input) quoted(n *document.Node, language string) {
-	all := embedded(n.Text)
-	for i, e := range all {
-		names, ok := in.c.names(n, e.source, e.offset, in.scope)
-		if !ok {
-			continue
-		}
-		// What stands first in a URL, or is all of a text, may be text of the language itself, if the playbook gives it.
-		whole := strings.HasPrefix(n.Text, "${{") && i == 0 && (language == "url" || len(all) == 1 && strings.HasSuffix(n.Text, "}}"))
-		trusted := func(root string) bool {
-			return slices.Contains([]string{"playbook", "run", "tenant", "lists"}, root) || whole && (root == "vars" || root == "inputs")
-		}
-		if p := expression.Bare(e.source, in.scope.env(names), language, trusted); p != nil {
-			in.c.report(n.ErrorIn(e.offset+p.Offset, p.Length, codeBare, p.Message, p.Mend))
-		}
-	}
 }
 
 // secret converts the value of a field that takes a secret: its name, never its text.

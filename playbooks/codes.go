@@ -118,7 +118,7 @@ func meaningCodes() []diag.Code {
 		{Code: codeUnknownRota, Title: "There is no such rota", Severity: diag.Error,
 			Help: "onDuty() asks the rota of that name, a file rotas/NAME.yaml. A name that is misspelt would leave nobody on duty."},
 		{Code: codeBare, Title: "Text from outside without quotes", Severity: diag.Error,
-			Help: "The field is text of another language: a query, a filter, an address, markup. What an attacker writes into an alert's title would be read as code there. The function of that language makes one literal of any value: kql(x), odata(x), url(x), html(x). Numbers, times, and names that only the author gives need none."},
+			Help: "The field is text of another language: a query, a filter, an address, markup. What an attacker writes into an alert's title would be read as code there. The function of that language makes one literal of any value: kql(x), odata(x), url(x), html(x). Numbers, times, and names that only the author gives need none. Where a variable is all of the field, the text that it is given is asked for quotes in its place."},
 		{Code: codeSubject, Title: "The triggers bring something else", Severity: diag.Error,
 			Help: "All triggers of a playbook bring the same kind of event, and expressions name it so: alert, incident or event. Make two playbooks if both are needed."},
 		{Code: codeFilterSyntax, Title: "The filter cannot be read", Severity: diag.Error,

@@ -66,7 +66,7 @@ func Compile(file string, src []byte, o Options) (*Playbook, diag.Findings) {
 	}
 	c := &compiler{
 		o: o, doc: doc, findings: findings, unread: slices.Clone(findings), used: map[string]bool{}, open: map[string]bool{}, lists: map[string]bool{}, calendars: map[string]bool{},
-		filters: map[*Poll]*document.Node{}, read: map[string]bool{},
+		filters: map[*Poll]*document.Node{}, read: map[string]bool{}, given: map[string][]*given{},
 		book: &Playbook{File: file, Source: src, Mode: Live, Enabled: true, callDepth: 1},
 	}
 	c.playbook(doc.Root)
@@ -99,6 +99,7 @@ type compiler struct {
 	read      map[string]bool           // vars.NAME and inputs.NAME that an expression reads; "vars." is all of them
 	named     []*document.Node          // the names of vars
 	asked     []*document.Node          // the names of inputs
+	given     map[string][]*given       // texts of variables, by name
 	lists     map[string]bool           // watchlists that an expression reads
 	calendars map[string]bool           // calendars that an expression counts by
 	steps     int                       // steps seen so far
@@ -247,6 +248,7 @@ func (c *compiler) vars(n *document.Node, scope *scope) *scope {
 			continue
 		}
 		value, typ := c.value(p.Value, scope)
+		c.gives(p.Key.Text, p.Value, value, scope)
 		if c.setVars[p.Key.Text] {
 			typ = anything // what a step sets later may be of another type
 		}

@@ -231,6 +231,7 @@ func (c *compiler) set(b *block, s *scope) Body {
 			continue
 		}
 		value, _ := c.value(p.Value, s)
+		c.gives(p.Key.Text, p.Value, value, s)
 		body.Values = append(body.Values, Binding{Name: p.Key.Text, Value: value})
 	}
 	if len(n.Pairs) == 0 {

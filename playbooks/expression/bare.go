@@ -17,9 +17,9 @@ func languages() []string { return []string{"kql", "odata", "url", "html", "card
 func Quotes(language string) bool { return slices.Contains(languages(), language) }
 
 // Bare is the first part of an expression that would reach a text of a language unquoted, nil if there is none. trusted says
-// which names hold what the author of the playbook wrote. Numbers, times, and what is true or false need no quotes. An
+// which names hold what the author of the playbook wrote: a variable, and the field below it or "". Numbers, times, and what is true or false need no quotes. An
 // expression that does not compile has nothing bare.
-func Bare(src string, env *Env, language string, trusted func(root string) bool) *Problem {
+func Bare(src string, env *Env, language string, trusted func(root, field string) bool) *Problem {
 	tree, problem := parse(src)
 	if problem != nil {
 		return nil
@@ -49,7 +49,7 @@ func languageNames() map[string]string {
 type bare struct {
 	tree     *tree
 	language string
-	trusted  func(root string) bool
+	trusted  func(root, field string) bool
 	lets     map[string]bool // names that hold nothing bare
 }
 
@@ -62,13 +62,16 @@ func (b *bare) find(n ast.Node) ast.Node {
 	case *ast.ChainNode:
 		return b.find(n.Node)
 	case *ast.IdentifierNode:
-		if b.lets[n.Value] || b.trusted(n.Value) {
+		if b.lets[n.Value] || b.trusted(n.Value, "") {
 			return nil
 		}
 		return n
 	case *ast.PointerNode:
 		return n
 	case *ast.MemberNode:
+		if key, ok := keyOf(n); ok && len(key.Path) == 1 && b.trusted(key.Root, key.Path[0]) {
+			return nil
+		}
 		if found := b.find(n.Node); found != nil {
 			return n // the longest path is what the author sees
 		}
