@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"playbooks/schema/gen": {},
 	"playbooks/named":      {"internal/document", "internal/diag"},
 	"playbooks/watchlist":  {"playbooks/named", "internal/document", "internal/diag"},
-	"playbooks/rota":       {"playbooks/named", "internal/document", "internal/diag"},
+	"playbooks/rota":       {"playbooks/calendar", "playbooks/named", "internal/document", "internal/diag"},
 	"playbooks/library":    {},
 	"playbooks/calendar":   {"playbooks/named", "internal/document", "internal/diag"},
 	"playbooks/playtest":   {"engine", "playbooks", "playbooks/calendar", "playbooks/expression", "actions", "internal/document", "internal/diag"},

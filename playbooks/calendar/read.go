@@ -149,9 +149,16 @@ func (r *reader) root(n *document.Node) {
 	}
 }
 
+// Zone finds a time zone by its name in the time zone database. That of the machine is none of them: a file
+// means the same everywhere.
+func Zone(name string) (*time.Location, bool) {
+	loc, err := time.LoadLocation(name)
+	return loc, err == nil && name != "" && name != "Local"
+}
+
 func (r *reader) zone(n *document.Node) {
-	loc, err := time.LoadLocation(n.Text)
-	if err != nil || n.Text == "" || n.Text == "Local" {
+	loc, ok := Zone(n.Text)
+	if !ok {
 		r.fail(n, CodeForm, "write a name of the time zone database, such as Europe/Berlin", "%.60q is no time zone", n.Text)
 		return
 	}
@@ -167,7 +174,7 @@ func (r *reader) hours(n *document.Node) {
 	}
 	seen := map[int]bool{}
 	for _, p := range n.Pairs {
-		days, ok := daysOf(p.Key.Text)
+		days, ok := Days(p.Key.Text)
 		if !ok {
 			r.fail(p.Key, CodeForm, "write mon, tue, wed, thu, fri, sat, sun, or a range such as mon-fri", "%.60q names no days", p.Key.Text)
 			continue
@@ -183,8 +190,8 @@ func (r *reader) hours(n *document.Node) {
 	}
 }
 
-// daysOf reads mon, or mon-fri. A range may go over the end of the week.
-func daysOf(text string) ([]int, bool) {
+// Days reads mon, or mon-fri, as days of the week from Sunday, which is 0. A range may go over the end of the week.
+func Days(text string) ([]int, bool) {
 	first, last, ranged := strings.Cut(text, "-")
 	from := slices.Index(weekdays, first)
 	to := from

@@ -13,6 +13,7 @@ import (
 
 	"github.com/playbookd/playbookd/internal/diag"
 	"github.com/playbookd/playbookd/internal/document"
+	"github.com/playbookd/playbookd/playbooks/calendar"
 	"github.com/playbookd/playbookd/playbooks/named"
 )
 
@@ -141,8 +142,8 @@ func (r *reader) zone(n *document.Node) {
 		r.fail(n, CodeForm, "add timezone: Europe/Berlin, or UTC", "the rota has no timezone")
 		return
 	}
-	loc, err := time.LoadLocation(zone.Text)
-	if err != nil || zone.Text == "" || zone.Text == "Local" {
+	loc, ok := calendar.Zone(zone.Text)
+	if !ok {
 		r.fail(zone, CodeForm, "write a name of the time zone database, such as Europe/Berlin", "%.60q is no time zone", zone.Text)
 		return
 	}
@@ -273,29 +274,19 @@ func (r *reader) shift(n *document.Node) shift {
 	return s
 }
 
-var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
-
-// days reads mon, mon-fri, or a list of such. A range may go over the end of the week.
+// days reads mon, mon-fri, or a list of such.
 func (r *reader) days(n *document.Node) (days [7]bool) {
 	items := []*document.Node{n}
 	if n.Kind == document.List {
 		items = n.Items
 	}
 	for _, item := range items {
-		first, last, ranged := strings.Cut(item.Text, "-")
-		if !ranged {
-			last = first
-		}
-		from, to := slices.Index(weekdays, first), slices.Index(weekdays, last)
-		if from < 0 || to < 0 {
+		list, ok := calendar.Days(item.Text)
+		if !ok {
 			r.fail(item, CodeForm, "write mon, tue, wed, thu, fri, sat, sun, or a range such as mon-fri", "%.60q names no days", item.Text)
-			continue
 		}
-		for day := from; ; day = (day + 1) % 7 {
+		for _, day := range list {
 			days[day] = true
-			if day == to {
-				break
-			}
 		}
 	}
 	return days
