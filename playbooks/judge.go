@@ -135,20 +135,13 @@ func (j *judge) assigned() []string {
 		return j.sets
 	}
 	j.sets = []string{}
-	var walk func(steps []Step)
-	walk = func(steps []Step) {
-		for i := range steps {
-			if b, ok := steps[i].Body.(*Assign); ok {
-				for _, v := range b.Values {
-					j.sets = append(j.sets, v.Name)
-				}
+	j.book.every(func(s *Step) {
+		if b, ok := s.Body.(*Assign); ok {
+			for _, v := range b.Values {
+				j.sets = append(j.sets, v.Name)
 			}
-			steps[i].Nested(func(_ string, inner []Step) { walk(inner) })
 		}
-	}
-	for _, steps := range [][]Step{j.book.Steps, j.book.OnFailure, j.book.Finally} {
-		walk(steps)
-	}
+	})
 	return j.sets
 }
 

@@ -82,39 +82,24 @@ func (c *compiler) unusedLimits(n *document.Node) {
 		return
 	}
 	for _, e := range c.book.Limits.Effects {
-		if !c.book.Acts(e.Action) {
+		if !c.book.acts(e.Action) {
 			c.fail(n.Get("effects").Pair(e.Action).Key, codeUnknownName, "remove it, or name the action that the steps call",
 				"no step of this playbook calls %s", e.Action)
 		}
 	}
 }
 
-// Acts says whether a step of the playbook, or of one that it calls, calls an action.
-func (p *Playbook) Acts(action string) bool {
-	var found bool
-	var walk func(steps []Step)
-	walk = func(steps []Step) {
-		for i := range steps {
-			if act, ok := steps[i].Body.(*Act); ok && act.Spec.Name == action {
-				found = true
-			}
-			steps[i].Nested(func(_ string, steps []Step) { walk(steps) })
-		}
+// acts says whether a step of the playbook, or of one that it calls, calls an action.
+func (p *Playbook) acts(action string) (found bool) {
+	look := func(s *Step) {
+		act, ok := s.Body.(*Act)
+		found = found || ok && act.Spec.Name == action
 	}
-	for _, book := range append([]*Playbook{p}, calledBy(p)...) {
-		for _, list := range [][]Step{book.Steps, book.OnFailure, book.Finally} {
-			walk(list)
-		}
+	p.every(look)
+	for _, callee := range p.Calls {
+		callee.every(look)
 	}
 	return found
-}
-
-func calledBy(p *Playbook) []*Playbook {
-	var list []*Playbook
-	for _, name := range sortedNames(p.Calls) {
-		list = append(list, p.Calls[name])
-	}
-	return list
 }
 
 // rate reads a number within a time.

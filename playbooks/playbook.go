@@ -369,6 +369,20 @@ func (s *Step) Nested(visit func(name string, steps []Step)) {
 	give("on_error", s.OnError.Steps)
 }
 
+// every visits all steps of the playbook, whenever they run, and those below them.
+func (p *Playbook) every(visit func(*Step)) {
+	var walk func(steps []Step)
+	walk = func(steps []Step) {
+		for i := range steps {
+			visit(&steps[i])
+			steps[i].Nested(func(_ string, inner []Step) { walk(inner) })
+		}
+	}
+	for _, steps := range [][]Step{p.Steps, p.OnFailure, p.Finally} {
+		walk(steps)
+	}
+}
+
 // Catalog is where the compiler finds actions.
 type Catalog interface {
 	Lookup(name string) (actions.Action, error)

@@ -35,29 +35,22 @@ func (j *judge) act(s *Step, b *Act, at *expression.Claim) {
 
 // call remembers that a called playbook may write to the object.
 func (j *judge) call(b *Call, at *expression.Claim) {
-	if b.Playbook != nil && changesAnything(b.Playbook.Steps) {
+	if b.Playbook != nil && changesAnything(b.Playbook) {
 		j.acts = append(j.acts, writing{at: at, fields: map[string]expression.Change{j.book.Subject: {Unknown: true}}})
 	}
 }
 
-// changesAnything says whether any step below does more than reading.
-func changesAnything(steps []Step) bool {
-	for i := range steps {
-		switch b := steps[i].Body.(type) {
+// changesAnything says whether any step of a playbook does more than reading.
+func changesAnything(p *Playbook) (changes bool) {
+	p.every(func(s *Step) {
+		switch b := s.Body.(type) {
 		case *Act:
-			if writesAnything(b.Spec) {
-				return true
-			}
+			changes = changes || writesAnything(b.Spec)
 		case *Call:
-			return true
+			changes = true
 		}
-		below := false
-		steps[i].Nested(func(_ string, inner []Step) { below = below || changesAnything(inner) })
-		if below {
-			return true
-		}
-	}
-	return false
+	})
+	return changes
 }
 
 // writes says what an action writes to the object that the event brings. The action itself knows
