@@ -25,7 +25,7 @@ type Given struct {
 // Past is what history() counts: the first that fits the question answers.
 type Past struct {
 	With  map[string]string // fields with a value that is asked for; none: any question
-	Count int64
+	Count int
 }
 
 // memory answers what a playbook asks in a test.
@@ -43,15 +43,13 @@ type kept struct {
 	expires time.Time // zero: it was given, and stays
 }
 
-func newMemory(playbook string, file, test Given, rotas engine.Rotas) *memory {
+func newMemory(f *File, test Given, rotas engine.Rotas) *memory {
 	m := &memory{given: test, rotas: rotas, kept: map[place]kept{}}
-	m.given.Rotas = maps.Clone(file.Rotas)
-	if m.given.Rotas == nil {
-		m.given.Rotas = map[string]string{}
-	}
+	m.given.Rotas = map[string]string{}
+	maps.Copy(m.given.Rotas, f.Rotas)
 	maps.Copy(m.given.Rotas, test.Rotas)
 	for key, v := range test.State {
-		m.kept[place{playbook, key}] = kept{value: v}
+		m.kept[place{f.Playbook, key}] = kept{value: v}
 	}
 	return m
 }
@@ -90,7 +88,7 @@ func (m *memory) count(arg any) int64 {
 			fits = fits && slices.Contains(values, any(strings.ToLower(strings.TrimSpace(want))))
 		}
 		if fits {
-			return p.Count
+			return int64(p.Count)
 		}
 	}
 	return 0
@@ -151,34 +149,24 @@ func (s *stage) judgeKept(e Expect) {
 // given are the readers of what the world knows, by key.
 func (r *reader) given(g *Given) map[string]func(*document.Node) {
 	return map[string]func(*document.Node){
-		"seen": r.words(&g.Seen),
-		"state": func(n *document.Node) {
-			var ok bool
-			if g.State, ok = n.Any().(map[string]any); !ok {
-				r.fail(n, CodeForm, "write {key: value}", "state is a map of keys, not %s", n)
-			}
-		},
+		"seen":    r.words(&g.Seen),
+		"state":   r.object(&g.State, "state"),
 		"history": func(n *document.Node) { r.history(n, g) },
-		"loads": func(n *document.Node) {
-			g.Loads = map[string]int{}
-			for _, p := range r.pairs(n, "loads") {
-				g.Loads[p.Key.Text] = int(r.whole(p.Value, "the load of "+p.Key.Text))
-			}
-		},
-		"rotas": r.rotas(g),
+		"loads":   r.numbers(&g.Loads, "loads"),
+		"rotas":   r.rotas(&g.Rotas),
 	}
 }
 
 // rotas reads who is on duty.
-func (r *reader) rotas(g *Given) func(*document.Node) {
+func (r *reader) rotas(into *map[string]string) func(*document.Node) {
 	return func(n *document.Node) {
-		g.Rotas = map[string]string{}
+		*into = map[string]string{}
 		for _, p := range r.pairs(n, "rotas") {
 			var who string
 			if !p.Value.IsNull() { // nobody
 				r.text(&who)(p.Value)
 			}
-			g.Rotas[p.Key.Text] = who
+			(*into)[p.Key.Text] = who
 		}
 	}
 }
@@ -192,32 +180,17 @@ func (r *reader) history(n *document.Node, g *Given) {
 	r.list(n, "history", MaxMocks, func(item *document.Node) {
 		p := Past{With: map[string]string{}}
 		counted := false
-		for _, pair := range r.pairs(item, "an entry of history") {
-			if pair.Key.Text == "count" {
-				p.Count, counted = r.whole(pair.Value, "count"), true
-				continue
+		keys := map[string]func(*document.Node){"count": func(n *document.Node) { p.Count, counted = r.whole(n, "count"), true }}
+		for _, field := range playbooks.HistoryFields() {
+			keys[field] = func(n *document.Node) {
+				var value string
+				r.text(&value)(n)
+				p.With[field] = value
 			}
-			p.With[pair.Key.Text] = pair.Value.Text
 		}
-		if !counted {
+		if r.fields(item, "an entry of history", keys) && !counted {
 			r.fail(item, CodeForm, "add count: 3", "the entry does not say what is counted")
 		}
 		g.History = append(g.History, p)
 	})
-}
-
-func (r *reader) pairs(n *document.Node, what string) []document.Pair {
-	if n.Kind != document.Map {
-		r.fail(n, CodeForm, "write {name: value}", "%s is a map, not %s", what, n)
-		return nil
-	}
-	return n.Pairs
-}
-
-func (r *reader) whole(n *document.Node, what string) int64 {
-	v, ok := n.Int()
-	if !ok || v < 0 {
-		r.fail(n, CodeForm, "write a number from 0", "%s is a number, not %s", what, n)
-	}
-	return v
 }

@@ -32,7 +32,7 @@ type File struct {
 	Playbook  string
 	Lists     map[string][]any
 	Calendars map[string]*calendar.Calendar
-	Given     Given // rotas only
+	Rotas     map[string]string // who is on duty; "": nobody
 	Cases     []Case
 }
 

@@ -165,7 +165,7 @@ func (s *stage) judgeAsked(e Expect) {
 	}
 	titles := []string{}
 	for _, r := range s.runs {
-		for _, q := range r.machine.Questions() {
+		for _, q := range r.questions() {
 			titles = append(titles, q.Asked.Title)
 		}
 	}

@@ -39,10 +39,18 @@ type stage struct {
 // playing is a run of a test.
 type playing struct {
 	run     engine.Run
-	machine *engine.Machine
+	machine *engine.Machine // nil: a limit holds it before it begins
 	history []engine.Entry
 	last    engine.Decision
 	over    bool // it ended, or needs a person
+}
+
+// questions are what the run asks people.
+func (r *playing) questions() []engine.Question {
+	if r.machine == nil {
+		return nil
+	}
+	return r.machine.Questions()
 }
 
 // latest is the run that began last: what is expected of a run is expected of it. Before there is one,
@@ -338,7 +346,7 @@ func (s *stage) speak() bool {
 // question finds the question that an answer is to.
 func (s *stage) question(a Answer) (*playing, engine.Question) {
 	for _, r := range s.runs {
-		for _, q := range r.machine.Questions() {
+		for _, q := range r.questions() {
 			if a.Step == "" || q.Step == a.Step {
 				return r, q
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -177,7 +178,7 @@ func (r *reader) read(root *document.Node) {
 			}
 		},
 		"calendars": r.calendars,
-		"rotas":     r.rotas(&r.file.Given),
+		"rotas":     r.rotas(&r.file.Rotas),
 		"tests": func(n *document.Node) {
 			r.list(n, "tests", MaxCases, func(item *document.Node) { tests++; r.test(item) })
 		},
@@ -193,11 +194,7 @@ func (r *reader) read(root *document.Node) {
 
 // calendars reads calendars that stand in the test. They name no files.
 func (r *reader) calendars(n *document.Node) {
-	if n.Kind != document.Map {
-		r.fail(n, CodeForm, "write name: {timezone: UTC, hours: {mon-fri: 08:00-18:00}}", "calendars is a map of calendars, not %s", n)
-		return
-	}
-	for _, p := range n.Pairs {
+	for _, p := range r.pairs(n, "calendars") {
 		c, findings := calendar.Read(p.Key.Text, p.Value)
 		r.findings = append(r.findings, findings...)
 		if c != nil {
@@ -210,7 +207,7 @@ func (r *reader) update(n *document.Node, c *Case) {
 	u := Update{Pos: n.Pos}
 	ok := r.fields(n, "an update", map[string]func(*document.Node){
 		"after": r.duration(&u.After),
-		"patch": func(n *document.Node) { u.Patch, _ = n.Any().(map[string]any) },
+		"patch": r.object(&u.Patch, "patch"),
 	})
 	if ok && (u.After <= 0 || len(u.Patch) == 0) {
 		r.fail(n, CodeForm, "write {after: 10m, patch: {status: resolved}}", "an update says when the object changes, and what")
@@ -228,7 +225,7 @@ func (r *reader) test(n *document.Node) {
 		"event":   func(n *document.Node) { r.event(n, &c) },
 		"trigger": r.text(&c.Trigger),
 		"updated": r.flag(&c.Updated),
-		"before":  func(n *document.Node) { r.before(n, &c) },
+		"before":  func(n *document.Node) { r.object(&c.Before, "before")(n); c.Updated = true },
 		"changed_by": func(n *document.Node) {
 			if r.text(&c.ChangedBy)(n); !slices.Contains([]string{playbooks.ByPerson, playbooks.ByUs, playbooks.ByApp}, c.ChangedBy) {
 				r.fail(n, CodeForm, "write person, us or app", "changed_by says who made the change, not %s", n)
@@ -271,6 +268,41 @@ func (r *reader) test(n *document.Node) {
 	r.file.Cases = append(r.file.Cases, c)
 }
 
+// object reads a map of any values.
+func (r *reader) object(into *map[string]any, what string) func(*document.Node) {
+	return func(n *document.Node) {
+		r.pairs(n, what)
+		*into, _ = n.Any().(map[string]any)
+	}
+}
+
+// numbers reads a map of numbers.
+func (r *reader) numbers(into *map[string]int, what string) func(*document.Node) {
+	return func(n *document.Node) {
+		*into = map[string]int{}
+		for _, p := range r.pairs(n, what) {
+			(*into)[p.Key.Text] = r.whole(p.Value, p.Key.Text)
+		}
+	}
+}
+
+func (r *reader) pairs(n *document.Node, what string) []document.Pair {
+	if n.Kind != document.Map {
+		r.fail(n, CodeForm, "write {name: value}", "%s is a map, not %s", what, n)
+		return nil
+	}
+	return n.Pairs
+}
+
+func (r *reader) whole(n *document.Node, what string) int {
+	v, ok := n.Int()
+	if !ok || v < 0 || v > math.MaxInt32 {
+		r.fail(n, CodeForm, "write a number from 0", "%s is a number from 0, not %s", what, n)
+		return 0
+	}
+	return int(v)
+}
+
 // word reads what somebody does to the run from outside.
 func (r *reader) word(n *document.Node, what string) *Answer {
 	a := &Answer{Pos: n.Pos, By: "somebody"}
@@ -279,41 +311,11 @@ func (r *reader) word(n *document.Node, what string) *Answer {
 	return a
 }
 
-// before reads what the version before the event was like.
-func (r *reader) before(n *document.Node, c *Case) {
-	fields, ok := n.Any().(map[string]any)
-	if !ok {
-		r.fail(n, CodeForm, "write {status: new}", "before has the fields that the earlier version had otherwise, not %s", n)
-		return
-	}
-	c.Before, c.Updated = fields, true
-}
-
 // earlier reads what limits count from before the test.
 func (r *reader) earlier(n *document.Node, c *Case) {
-	number := func(into *int) func(*document.Node) {
-		return func(n *document.Node) {
-			v, ok := n.Int()
-			if !ok || v < 0 || v > playbooks.MaxRate {
-				r.fail(n, CodeForm, fmt.Sprintf("write a number from 0 to %d", playbooks.MaxRate), "this is how many there were, not %s", n)
-			}
-			*into = int(v)
-		}
-	}
 	r.fields(n, "earlier", map[string]func(*document.Node){
-		"runs": number(&c.Earlier.Runs),
-		"effects": func(n *document.Node) {
-			if n.Kind != document.Map {
-				r.fail(n, CodeForm, "write {ACTION: 4}", "effects has a number for each action, not %s", n)
-				return
-			}
-			c.Earlier.Effects = map[string]int{}
-			for _, p := range n.Pairs {
-				var count int
-				number(&count)(p.Value)
-				c.Earlier.Effects[p.Key.Text] = count
-			}
-		},
+		"runs":    func(n *document.Node) { c.Earlier.Runs = r.whole(n, "the number of runs") },
+		"effects": r.numbers(&c.Earlier.Effects, "effects"),
 	})
 }
 
@@ -378,12 +380,14 @@ func (r *reader) expect(n *document.Node, c *Case) {
 		"effects": func(n *document.Node) { r.effects(n, &e) },
 		"asked":   func(n *document.Node) { r.words(&asked)(n); e.Asked = &asked },
 		"stages":  func(n *document.Node) { r.words(&stages)(n); e.Stages = &stages },
-		"kept":    func(n *document.Node) { e.Kept, _ = n.Any().(map[string]any) },
-		"outputs": func(n *document.Node) { e.Outputs, _ = n.Any().(map[string]any) },
+		"kept":    r.object(&e.Kept, "kept"),
+		"outputs": r.object(&e.Outputs, "outputs"),
 		"steps": func(n *document.Node) {
 			e.Steps = map[string]string{}
-			for _, p := range n.Pairs {
-				e.Steps[p.Key.Text] = p.Value.Text
+			for _, p := range r.pairs(n, "steps") {
+				var status string
+				r.text(&status)(p.Value)
+				e.Steps[p.Key.Text] = status
 			}
 		},
 	})
@@ -430,7 +434,7 @@ func (r *reader) event(n *document.Node, c *Case) {
 				c.Trigger = string(playbooks.RunTrigger)
 			}
 		},
-		"patch": func(n *document.Node) { patch, _ = n.Any().(map[string]any) },
+		"patch": r.object(&patch, "patch"),
 	}) {
 		return
 	}

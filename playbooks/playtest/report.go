@@ -49,7 +49,8 @@ func (t *Tester) Run(f *File) []Result {
 	cover, steps := t.cover(p), engine.Steps(p)
 	var results []Result
 	for _, c := range f.Cases {
-		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), calendars: t.calendars(f), world: newWorld(c), memory: newMemory(p.Name, f.Given, c.Given, t.Rotas), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
+		s := &stage{c: c, playbook: p, steps: steps, lists: t.lists(p, f), calendars: t.calendars(f), world: newWorld(c),
+			memory: newMemory(f, c.Given, t.Rotas), answers: slices.Clone(c.Answers), cancel: c.Cancel, release: c.Release}
 		s.checks = slices.Clone(c.Expects)
 		slices.SortStableFunc(s.checks, inTime)
 		s.play()
@@ -98,10 +99,6 @@ func (t *Tester) lists(p *playbooks.Playbook, f *File) map[string]any {
 	return values
 }
 
-// maxShown is how many characters of what was wanted and what came are shown.
-const maxShown = 4000
-
-func oneLine(s string) string { return diag.Plain(s, maxShown) }
 func (t *Tester) calendars(f *File) expression.Calendars {
 	all := expression.Calendars{}
 	for _, name := range t.Calendars.Names() {
@@ -112,6 +109,11 @@ func (t *Tester) calendars(f *File) expression.Calendars {
 	}
 	return all
 }
+
+// maxShown is how many characters of what was wanted and what came are shown.
+const maxShown = 4000
+
+func oneLine(s string) string { return diag.Plain(s, maxShown) }
 
 // Text writes what people read: every test that failed with what was wanted and what came.
 func Text(w io.Writer, results []Result) {
