@@ -47,8 +47,8 @@ func newCheck(s *streams) *cobra.Command {
 		Long: `Check reads playbooks (files, or directories with everything below them) and says what is wrong with them, with
 line, column and the mend. Watchlists are read from --lists, from the directory that the configuration names, or from a
 directory "lists" beside the playbooks; without any of them, every list name is taken for granted. It is the same with
-calendars, --calendars and "calendars", and with rotas, in the directory that the configuration names or in "rotas". A file of tests that is named (NAME.test.yaml) is looked at for its form; "playbookd test"
-runs it.
+calendars, --calendars and "calendars", and with rotas, in the directory that the configuration names or in "rotas".
+A file of tests that is named (NAME.test.yaml) is looked at for its form; "playbookd test" runs it.
 
 A file that calls other playbooks finds them in its directory and below.
 
@@ -121,17 +121,8 @@ func (f besideFlags) dirs(path string, isDir bool) daemon.Dirs {
 		}
 		return ""
 	}
-	d := daemon.Dirs{Playbooks: path, Lists: f.lists, Calendars: f.calendars, Rotas: f.rotas}
-	if d.Lists == "" {
-		d.Lists = find("lists")
-	}
-	if d.Calendars == "" {
-		d.Calendars = find("calendars")
-	}
-	if d.Rotas == "" {
-		d.Rotas = find("rotas")
-	}
-	return d
+	return daemon.Dirs{Playbooks: path, Lists: cmp.Or(f.lists, find("lists")),
+		Calendars: cmp.Or(f.calendars, find("calendars")), Rotas: cmp.Or(f.rotas, find("rotas"))}
 }
 
 func checkPath(path string, isDir bool, dirs daemon.Dirs) (diag.Findings, error) {

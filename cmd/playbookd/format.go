@@ -122,7 +122,7 @@ func (s *streams) formatInput(f formatting) error {
 // formatFile formats one file. What is wrong with it becomes a finding; an error means that it could not be read or
 // written.
 func (s *streams) formatFile(file string, f formatting, all *formatted) error {
-	src, err := readDocument(file)
+	src, err := readFile(file, document.MaxSize)
 	if err != nil {
 		return fmt.Errorf("%s can't be read: %w", file, plainError(err))
 	}
@@ -149,16 +149,6 @@ func (s *streams) formatFile(file string, f formatting, all *formatted) error {
 		return fmt.Errorf("%s can't be written: %w", file, plainError(err))
 	}
 	return nil
-}
-
-// readDocument reads a file, and no more of it than a document may have and one byte, so that more is refused.
-func readDocument(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, document.MaxSize+1))
 }
 
 // yamlFiles lists what a path stands for, in order.

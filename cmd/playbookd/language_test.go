@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
 )
@@ -97,8 +97,7 @@ func TestTheExamplesOfTheLanguagePassCheckAndTheirTests(t *testing.T) {
 // scene is a daemon's directory with the examples in it, against a simulator behind HTTPS that holds the
 // events of their tests.
 type scene struct {
-	sim  *simulator.Server
-	file string // the configuration
+	*testsite.Site
 
 	mu   sync.Mutex
 	told []string // what came to the channel
@@ -135,8 +134,8 @@ func newScene(t *testing.T, name string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{}
-	s.sim, err = simulator.New(simulator.Options{Documents: loaded, Devices: simulator.Devices{Pending: 1, Running: 1},
+	s := &scene{Site: testsite.New(t, testsite.Options{Listen: testsite.FreeAddr(), Options: simulator.Options{
+		Documents: loaded, Devices: simulator.Devices{Pending: 1, Running: 1},
 		Faults: []simulator.Fault{ // a bad night, on which nothing may happen twice all the same
 			{Method: "POST", Path: "/api/machines/*/isolate", Drop: true, When: simulator.After},
 			{Method: "GET", Path: "/api/machineactions", Status: 503},
@@ -144,26 +143,13 @@ func newScene(t *testing.T, name string) *scene {
 		},
 		Hunting: simulator.Hunting{Answers: []simulator.HuntingAnswer{
 			{Query: `DeviceName in~ ("ws-14.contoso.example", "srv-02.contoso.example")`, Rows: []simulator.Document{{"DeviceName": "ws-14", "AccountName": "cfo"}}},
-			{Error: "another query than the one of the example"}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := s.sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.sim.Close() })
-	dir := t.TempDir()
-	if s.file, err = sandbox.Write(dir, sandbox.Site{URL: l.URL, CA: l.CA, Tenant: simulator.DefaultTenant,
-		Client: simulator.DefaultClient, Secret: simulator.DefaultSecret}); err != nil {
-		t.Fatal(err)
-	}
-	s.furnish(t, dir, name)
+			{Error: "another query than the one of the example"}}}}})}
+	s.furnish(t, name)
 	return s
 }
 
 // furnish puts one example in the place of the shipped playbooks, and configures what the examples name.
-func (s *scene) furnish(t *testing.T, dir, name string) {
+func (s *scene) furnish(t *testing.T, name string) {
 	t.Helper()
 	channel := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
@@ -172,53 +158,34 @@ func (s *scene) furnish(t *testing.T, dir, name string) {
 		s.told = append(s.told, string(text))
 	}))
 	t.Cleanup(channel.Close)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = free.Close()
-	config, err := os.ReadFile(s.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(config), "127.0.0.1:8484", free.Addr().String(), 1) + fmt.Sprintf(`
-outbound: {http: [%q], private: [127.0.0.1]}
+	s.Configure(fmt.Sprintf(`outbound: {http: [%q], private: [127.0.0.1]}
 channels: {soc: {kind: teams, url: {file: channel.url}}, soc-critical: {kind: teams, url: {file: channel.url}}}
 secrets: {edr_key: {file: edr.key}}
 people:
   otto: {roles: [lead], token: {file: otto.token}}
   lena: {roles: [lead], token: {file: lena.token}}
-`, strings.TrimPrefix(channel.URL, "http://"))
-	write(t, s.file, text)
-	write(t, filepath.Join(dir, "channel.url"), channel.URL+"/a-path-that-is-a-secret")
-	write(t, filepath.Join(dir, "edr.key"), "an-example-key-of-32-characters!")
+`, strings.TrimPrefix(channel.URL, "http://")))
+	s.Write("channel.url", channel.URL+"/a-path-that-is-a-secret")
+	s.Write("edr.key", "an-example-key-of-32-characters!")
 	for _, person := range []string{"otto", "lena"} {
-		write(t, filepath.Join(dir, person+".token"), token(person)+"\n")
+		s.Write(person+".token", token(person)+"\n")
 	}
-	shipped, err := filepath.Glob(filepath.Join(dir, "playbooks", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range shipped {
-		if err := os.Remove(f); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.Use()
 	for from, to := range map[string]string{name + ".yaml": "playbooks", "page-the-lead.yaml": "playbooks", "rotas/tier1.yaml": "rotas"} {
 		text, err := os.ReadFile(filepath.Join(languageDir, from))
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(dir, to, filepath.Base(from)), string(text))
+		s.Write(filepath.Join(to, filepath.Base(from)), string(text))
 	}
 	// Hours that never end, so that the test comes out the same at night.
-	write(t, filepath.Join(dir, "calendars", "soc-emea.yaml"), "timezone: UTC\nhours: {mon-sun: 00:00-24:00}\n")
+	s.Write("calendars/soc-emea.yaml", "timezone: UTC\nhours: {mon-sun: 00:00-24:00}\n")
 }
 
 // run is the only run, or none yet.
 func (s *scene) run(t *testing.T) engine.Run {
 	t.Helper()
-	out, _, code := playbookd(t, "runs", "-c", s.file, "--json")
+	out, _, code := playbookd(t, "runs", "-c", s.File, "--json")
 	if code != exitOK {
 		return engine.Run{} // the journal is not there yet
 	}
@@ -232,20 +199,16 @@ func (s *scene) run(t *testing.T) engine.Run {
 	return runs[0]
 }
 
-func (s *scene) as(t *testing.T, person string, args ...string) (out, errs string, code int) {
-	return playbookd(t, append(args, "-c", s.file, "--token-file", filepath.Join(filepath.Dir(s.file), person+".token"))...)
-}
-
 // sound checks the journal against what the simulator did.
 func (s *scene) sound(t *testing.T) {
 	t.Helper()
-	r, err := store.OpenReader(t.Context(), filepath.Join(filepath.Dir(s.file), "data", "playbookd.db"))
+	r, err := store.OpenReader(t.Context(), filepath.Join(filepath.Dir(s.File), "data", "playbookd.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	c := invariant.Case{Journal: invariant.Store(r)}
-	c.Simulator(sandbox.TenantName, s.sim)
+	c.Simulator(sandbox.TenantName, s.Sim)
 	wrong, err := c.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -269,33 +232,33 @@ func TestTheExamplesOfTheLanguageRunAgainstTheSimulator(t *testing.T) {
 
 // watchesOnly sees that the first example, which is a shadow, records what it would do and touches nothing.
 func watchesOnly(t *testing.T, s *scene) {
-	served(t, s.file, func() bool { return s.run(t).State == engine.Succeeded })
+	served(t, s.File, func() bool { return s.run(t).State == engine.Succeeded })
 	r := s.run(t)
-	out := must(t, "show", "-c", s.file, r.ID.URL())
+	out := must(t, "show", "-c", s.File, r.ID.URL())
 	if r.Mode != playbooks.Shadow || !strings.Contains(out, "notMalicious") {
 		t.Errorf("the run is %s and shows\n%s", r.Mode, out)
 	}
-	if n := len(s.sim.Effects()); n != 0 {
+	if n := len(s.Sim.Effects()); n != 0 {
 		t.Errorf("a shadow had %d effects", n)
 	}
 }
 
 // isolatesWhenTwoLeadsAgree sees the third example through: taken, announced, hunted, asked, isolated, reported.
 func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
-	waiting := []string{"otto", "lena"}
-	served(t, s.file, func() bool {
+	as, waiting := persons(t, s.File), []string{"otto", "lena"}
+	served(t, s.File, func() bool {
 		if len(waiting) == 0 {
 			return s.run(t).State == engine.Succeeded
 		}
-		out, _, code := s.as(t, waiting[0], "approvals", "--json")
+		out, _, code := as(waiting[0], "approvals", "--json")
 		if code != exitOK {
 			return false
 		}
 		if list := into[open](t, out).Approvals; len(list) == 1 {
-			if _, errs, code := s.as(t, waiting[0], "approve", list[0].Asked.ID); code != exitOK {
+			if _, errs, code := as(waiting[0], "approve", list[0].Asked.ID); code != exitOK {
 				t.Fatalf("approve: %s", errs)
 			}
-			if n := len(s.sim.MachineActions()); n != 0 {
+			if n := len(s.Sim.MachineActions()); n != 0 {
 				t.Errorf("%d devices were isolated before two had agreed", n)
 			}
 			waiting = waiting[1:]
@@ -304,19 +267,19 @@ func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
 	})
 	r := s.run(t)
 	var ops []string
-	for _, e := range s.sim.Effects() {
+	for _, e := range s.Sim.Effects() {
 		ops = append(ops, e.Op)
 	}
 	if want := []string{"incident.update", "device.isolate", "device.isolate", "incident.comment"}; !slices.Equal(ops, want) {
 		t.Errorf("effects %v, want %v", ops, want)
 	}
-	for _, a := range s.sim.MachineActions() {
+	for _, a := range s.Sim.MachineActions() {
 		id := a["machineId"].(string)
-		if comment := a["requestorComment"].(string); s.sim.Isolation(id) != "Full" || !strings.HasPrefix(comment, "playbookd:run/"+string(r.ID)+"\n[playbookd ") {
-			t.Errorf("%s is isolated %q, and its comment is %q", id, s.sim.Isolation(id), comment)
+		if comment := a["requestorComment"].(string); s.Sim.Isolation(id) != "Full" || !strings.HasPrefix(comment, "playbookd:run/"+string(r.ID)+"\n[playbookd ") {
+			t.Errorf("%s is isolated %q, and its comment is %q", id, s.Sim.Isolation(id), comment)
 		}
 	}
-	incident := s.sim.Incident("503")
+	incident := s.Sim.Incident("503")
 	if incident["status"] != "inProgress" || incident["assignedTo"] != "lead@contoso.example" || !strings.Contains(fmt.Sprint(incident["comments"]), "| ok |") {
 		t.Errorf("the incident is %v", incident)
 	}
@@ -325,7 +288,7 @@ func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
 	if len(s.told) != 1 || !strings.Contains(s.told[0], "Ransomware activity") {
 		t.Errorf("the channel was told %q", s.told)
 	}
-	hunt := slices.IndexFunc(into[runReport](t, must(t, "show", "-c", s.file, "--json", string(r.ID))).Steps, func(step *engine.StepTrace) bool {
+	hunt := slices.IndexFunc(into[runReport](t, must(t, "show", "-c", s.File, "--json", string(r.ID))).Steps, func(step *engine.StepTrace) bool {
 		return step.ID == "hunt" && strings.Contains(string(step.Output), `"AccountName"`)
 	})
 	if hunt < 0 {
@@ -335,19 +298,19 @@ func isolatesWhenTwoLeadsAgree(t *testing.T, s *scene) {
 
 // climbsTheLadder sees the second example meet three alerts at once, each on another rung.
 func climbsTheLadder(t *testing.T, s *scene) {
-	served(t, s.file, func() bool {
-		out, _, code := playbookd(t, "runs", "-c", s.file, "--json")
+	served(t, s.File, func() bool {
+		out, _, code := playbookd(t, "runs", "-c", s.File, "--json")
 		return code == exitOK && len(slices.DeleteFunc(into[[]engine.Run](t, out), func(r engine.Run) bool { return r.State != engine.Succeeded })) == 3
 	})
 	var did []string
-	for _, e := range s.sim.Effects() {
+	for _, e := range s.Sim.Effects() {
 		did = append(did, e.Op+" "+e.Object)
 	}
 	slices.Sort(did)
 	if want := []string{"alert.comment alerts/breached", "alert.update alerts/at-risk", "incident.comment incidents/7"}; !slices.Equal(did, want) {
 		t.Errorf("effects %v, want %v", did, want)
 	}
-	if taken := s.sim.Alert("at-risk")["assignedTo"]; taken != "ann@contoso.example" {
+	if taken := s.Sim.Alert("at-risk")["assignedTo"]; taken != "ann@contoso.example" {
 		t.Errorf("the alert at risk is %v's", taken)
 	}
 	s.mu.Lock()
@@ -355,7 +318,7 @@ func climbsTheLadder(t *testing.T, s *scene) {
 	if len(s.told) != 1 || !strings.Contains(s.told[0], "SLA breached: Port scan") {
 		t.Errorf("the channel was told %q", s.told)
 	}
-	board := must(t, "sla", "-c", s.file, "--all")
+	board := must(t, "sla", "-c", s.File, "--all")
 	for _, want := range []string{"at-risk", "breached", "forgotten"} {
 		if !strings.Contains(board, want) {
 			t.Errorf("the board does not show %s:\n%s", want, board)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/internal/daemon"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
 	"github.com/playbookd/playbookd/triggers"
@@ -53,15 +53,10 @@ func people(t *testing.T) (file string, acted *atomic.Int32, told *atomic.Value)
 		acted.Add(1)
 	}))
 	t.Cleanup(target.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "playbookd.yaml")
 	host := strings.TrimPrefix(target.URL, "http://")
-	write(t, file, "listen: "+l.Addr().String()+"\noutbound: {http: [\""+host+"\"], private: [127.0.0.1]}\n"+
+	write(t, file, "listen: "+testsite.FreeAddr()+"\noutbound: {http: [\""+host+"\"], private: [127.0.0.1]}\n"+
 		"channels: {soc: {kind: webhook, url: {file: soc.url}}}\n"+
 		"people:\n  anna@contoso.example: {roles: [lead], token: {file: anna.token}}\n  otto: {roles: [lead], token: {file: otto.token}}\n"+
 		"  lena: {roles: [lead, operator], token: {file: lena.token}}\n"+
@@ -188,9 +183,7 @@ func TestARunThatALimitHoldsIsReleasedThroughTheCommandLine(t *testing.T) {
 	act := "  - {action: http.request, with: {url: \"" + url + "\", method: PUT}}\n"
 	write(t, filepath.Join(filepath.Dir(file), "playbooks", "twice.yaml"),
 		"name: twice\ntriggers: [manual]\nlimits: {effects: {http.request: 1/1h}}\nsteps:\n"+act+act)
-	as := func(name string, args ...string) (out, errs string, code int) {
-		return playbookd(t, append(args, "-c", file, "--token-file", filepath.Join(filepath.Dir(file), name+".token"))...)
-	}
+	as := persons(t, file)
 	id, held := "", false
 	served(t, file, func() bool {
 		if id == "" {

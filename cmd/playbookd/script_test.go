@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/playbookd/playbookd/internal/testsite"
 )
 
 // The test binary is playbookd when a script calls it so.
@@ -128,10 +129,7 @@ func command(ts *testscript.TestScript, args []string) (stdout, stderr string, c
 
 // listen FILE gives a configuration a free port, and the variable ADDR.
 func listen(ts *testscript.TestScript, neg bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	addr := l.Addr().String()
-	ts.Check(l.Close())
+	addr := testsite.FreeAddr()
 	file := ts.MkAbs(args[0])
 	text, err := os.ReadFile(file)
 	ts.Check(err)

@@ -114,7 +114,8 @@ which starts the next run. Beyond the ceiling (20 runs of one playbook for one o
 says otherwise) a run is held: parked before it did anything. So is a run beyond the limits.runs of its playbook, and one
 that has to begin an action beyond limits.effects is held at that step. Find out why ("playbookd runs --object alerts/ID"),
 mend the playbook, then let the run go on with the text that it was held with, or call it off with --cancel. A run that was
-released is not held by limits.effects again. A running daemon is told with your token, which needs the role operator; while none runs, the word goes straight into its journal, in the name that --by gives.`,
+released is not held by limits.effects again. A running daemon is told with your token, which needs the role operator; while
+none runs, the word goes straight into its journal, in the name that --by gives.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body := map[string]any{"cancel": cancel, "note": f.note}
 			run, running, err := f.settle(cmd.Context(), s, "/api/runs/"+url.PathEscape(args[0])+"/release", body, func(database string) (engine.RunID, error) {

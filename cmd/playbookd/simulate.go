@@ -103,8 +103,8 @@ func newSimulate(s *streams) *cobra.Command {
 	var listen, dir string
 	cmd := &cobra.Command{
 		Use: "simulate", Short: "Run the Graph simulator alone", Args: args(0, 0),
-		Long: `Simulate serves the Graph security API, Defender for Endpoint and their sign-in over HTTPS, with invented alerts or those of an export. It prints
-one JSON line when it is ready, and works until it is interrupted.
+		Long: `Simulate serves the Graph security API, Defender for Endpoint and their sign-in over HTTPS, with invented alerts or those
+of an export. It prints one JSON line when it is ready, and works until it is interrupted.
 
 With --write-config DIR it leaves everything there that "playbookd serve -c DIR/playbookd.yaml" needs to work against it.`,
 		Example: "  playbookd simulate --write-config /tmp/try --effects /tmp/try/effects.jsonl",

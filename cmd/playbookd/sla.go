@@ -18,7 +18,8 @@ func newSLA(s *streams) *cobra.Command {
 		Use: "sla", Short: "Show the clocks of sla triggers, the most urgent first", Args: args(0, 0),
 		Long: `Sla shows the clock of every object that is not done with: when its target is used up, which stage comes next and when, and
 which came last. Clocks come in the order in which their targets are used up; those that are over come first. LEFT is time by
-the wall; of a clock that is paused it is business time, with the word "paused". Clocks that are stopped, and objects without a target, are shown with --all.`,
+the wall; of a clock that is paused it is business time, with the word "paused". Clocks that are stopped, and objects without
+a target, are shown with --all.`,
 		Example: "  playbookd sla\n  playbookd sla --playbook triage-sla --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.Limit < 1 || f.Limit > store.MaxLimit {

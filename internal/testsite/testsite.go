@@ -5,6 +5,7 @@ package testsite
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -102,15 +103,16 @@ func (s *Site) Use(playbooks ...string) {
 	}
 }
 
-// FreeAddr is an address that nobody listens on, for now.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// FreeAddr is an address that nobody listens on, for now. Its port is below those that the system gives to whoever asks
+// for any, also for a connection: on a busy machine one of those would now and then have it before the daemon.
+func FreeAddr() string {
+	for {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Lines collects what a daemon says, from any goroutine.
