@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/playbookd/playbookd/actions/security"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/playbooks/library"
 	"github.com/playbookd/playbookd/playbooks/playtest"
@@ -22,8 +23,8 @@ func libraryPages(t *testing.T) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
 	var index bytes.Buffer
-	index.WriteString("# Ready playbooks\n\nThey lie in [playbooks/library](../../playbooks/library), each with its tests. To use one, copy it, its test and the watchlists\n" +
-		"and calendars that it reads, change the names of people and channels to yours, and start it with `mode: shadow`.\n\n| playbook | what it does | started by |\n|---|---|---|\n")
+	index.WriteString("# Ready playbooks\n\nThey lie in [playbooks/library](../../playbooks/library), each with its tests. To use one, copy it, its test and the watchlists,\n" +
+		"calendars and rotas that it reads, change the names of people and channels to yours, and start it with `mode: shadow`.\n\n| playbook | what it does | started by |\n|---|---|---|\n")
 	for _, p := range shipped(t) {
 		fmt.Fprintf(&index, "| [%s](%s.md) | %s | %s |\n", p.Name, p.Name, p.Description, strings.Join(starts(p), ", "))
 		all[filepath.Join("library", p.Name+".md")] = libraryPage(t, p)
@@ -47,17 +48,25 @@ func starts(p *playbooks.Playbook) []string {
 	var kinds []string
 	for _, t := range p.Triggers {
 		kind := string(t.Kind)
-		switch {
-		case t.Poll != nil:
-			kind += " of " + t.Poll.Resource
-		case t.SLA != nil:
-			kind += " of " + t.SLA.Resource
+		if resource := reads(t); resource != "" {
+			kind += " of " + resource
 		}
 		if !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
 	}
 	return kinds
+}
+
+// reads is the resource that a trigger reads; "": none.
+func reads(t playbooks.Trigger) string {
+	switch {
+	case t.Poll != nil: // a change trigger has one, too
+		return t.Poll.Resource
+	case t.SLA != nil:
+		return t.SLA.Resource
+	}
+	return ""
 }
 
 func libraryPage(t *testing.T, p *playbooks.Playbook) []byte {
@@ -73,7 +82,7 @@ func libraryPage(t *testing.T, p *playbooks.Playbook) []byte {
 	uses := collect(p)
 	row("started by", starts(p))
 	row("actions", uses.actions())
-	row("permissions of the application", quoted(uses.permissions))
+	row("permissions of the application", quoted(maps.Keys(uses.permissions)))
 	row("watchlists", quoted(slices.Values(p.Lists)))
 	hours := slices.Clone(p.Calendars)
 	if sla := p.SLA(); sla != nil && sla.Calendar != "" {
@@ -81,8 +90,8 @@ func libraryPage(t *testing.T, p *playbooks.Playbook) []byte {
 	}
 	row("calendars", quoted(slices.Values(hours)))
 	row("rotas", quoted(rotas(p)))
-	row("channels", quoted(uses.channels))
-	row("asks", quoted(uses.people))
+	row("channels", quoted(maps.Keys(uses.channels)))
+	row("asks", quoted(maps.Keys(uses.people)))
 	row("calls", quoted(maps.Keys(p.Calls)))
 	b.WriteString("\n## What its tests promise\n\n")
 	file, findings := playtest.Read(os.DirFS("../playbooks/library"), p.Name+".test.yaml")
@@ -118,12 +127,8 @@ func head(text string) (story, rest string) {
 // uses is what a playbook needs around it.
 type uses struct {
 	effects                       map[string]string // of each action
-	permissionSet, channelSet, by map[string]bool
+	permissions, channels, people map[string]bool
 }
-
-func (u *uses) permissions(yield func(string) bool) { maps.Keys(u.permissionSet)(yield) }
-func (u *uses) channels(yield func(string) bool)    { maps.Keys(u.channelSet)(yield) }
-func (u *uses) people(yield func(string) bool)      { maps.Keys(u.by)(yield) }
 
 func (u *uses) actions() []string {
 	var all []string
@@ -142,12 +147,17 @@ func quoted(values func(func(string) bool)) []string {
 }
 
 func collect(p *playbooks.Playbook) *uses {
-	u := &uses{effects: map[string]string{}, permissionSet: map[string]bool{}, channelSet: map[string]bool{}, by: map[string]bool{}}
+	u := &uses{effects: map[string]string{}, permissions: map[string]bool{}, channels: map[string]bool{}, people: map[string]bool{}}
+	for _, t := range p.Triggers {
+		switch reads(t) {
+		case "alerts":
+			u.permissions[security.ReadAlerts] = true
+		case "incidents":
+			u.permissions[security.ReadIncidents] = true
+		}
+	}
 	for _, steps := range [][]playbooks.Step{p.Steps, p.OnFailure, p.Finally} {
 		u.add(steps)
-	}
-	for _, m := range regexp.MustCompile(`channels?: \[?([a-z][a-z-]*)`).FindAllSubmatch(p.Source, -1) {
-		u.channelSet[string(m[1])] = true
 	}
 	return u
 }
@@ -164,11 +174,17 @@ func (u *uses) add(steps []playbooks.Step) {
 			}
 			u.effects[body.Spec.Name] = strings.Join(effects, " + ")
 			for _, permission := range body.Spec.Permissions() {
-				u.permissionSet[permission] = true
+				u.permissions[permission] = true
+			}
+			with, _ := body.With.(playbooks.Object)
+			for _, field := range with {
+				if name, ok := field.Value.(playbooks.Literal); ok && field.Name == "channel" {
+					u.channels[name.Value.(string)] = true
+				}
 			}
 		case *playbooks.Question:
 			for _, who := range body.By {
-				u.by[who.Source()] = true
+				u.people[who.Source()] = true
 			}
 		}
 		u.add(steps[i].OnError.Steps)

@@ -137,8 +137,6 @@ func ofPlaybooks() []limits {
 			{"output of an attempt", size(engine.MaxOutput)},
 			{"entries that one decision adds to the record; more follow in the next one", engine.MaxRecord},
 			{"characters of a comment, marker included", actions.MaxMarked},
-			{"shortest time of an await", playbooks.MinAwait},
-			{"longest time of an await", playbooks.MaxAwait},
 			{"longest pause between two looks at what is awaited", engine.AwaitPause},
 			{"rows of a hunting query, if the step does not say", hunting.DefaultRows},
 			{"rows of a hunting query", hunting.MaxRows},
@@ -153,7 +151,6 @@ func ofPlaybooks() []limits {
 			{"characters of the title as people see it; more is cut, with …", engine.MaxQuestionTitle},
 			{"characters of the details as people see them; more is cut, with …", engine.MaxQuestionDetails},
 			{"size of an answer", size(engine.MaxAnswer)},
-			{"characters of the comment of an answer; more is cut, with …", engine.MaxAnswerComment},
 		}},
 		{"Tests beside playbooks", []limit{
 			{"tests of a file", playtest.MaxCases},
@@ -292,10 +289,7 @@ func ofTheDaemon() []limits {
 			{"size of a request", size(server.MaxDeskBody)},
 			{"time of recording what a person says", server.DeskTimeout},
 			{"runs whose open questions are listed; how many more ask is said", daemon.MaxApprovals},
-			{"characters of a question's title that are shown", engine.MaxQuestionTitle},
-			{"characters of its details that are shown", engine.MaxQuestionDetails},
-			{"size of an answer", size(engine.MaxAnswer)},
-			{"characters of a comment, note or reason that are kept", engine.MaxAnswerComment},
+			{"characters of a comment, note or reason that are kept; more is cut, with …", engine.MaxAnswerComment},
 		}},
 		{"Health and metrics", []limit{
 			{"time of one check", server.CheckTimeout},
