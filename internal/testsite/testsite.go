@@ -4,6 +4,7 @@ package testsite
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -107,7 +108,7 @@ func (s *Site) Use(playbooks ...string) {
 // for any, also for a connection: on a busy machine one of those would now and then have it before the daemon.
 func FreeAddr() string {
 	for {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
 		if err == nil {
 			_ = l.Close()
 			return l.Addr().String()
