@@ -47,8 +47,8 @@ func newCheck(s *streams) *cobra.Command {
 		Long: `Check reads playbooks (files, or directories with everything below them) and says what is wrong with them, with
 line, column and the mend. Watchlists are read from --lists, from the directory that the configuration names, or from a
 directory "lists" beside the playbooks; without any of them, every list name is taken for granted. It is the same with
-calendars, --calendars and "calendars", and with rotas, in the directory that the configuration names or in "rotas".
-A file of tests that is named (NAME.test.yaml) is looked at for its form; "playbookd test" runs it.
+calendars (--calendars, "calendars") and rotas (--rotas, "rotas"). A file of tests that is named (NAME.test.yaml) is looked
+at for its form; "playbookd test" runs it.
 
 A file that calls other playbooks finds them in its directory and below.
 
@@ -63,8 +63,8 @@ Exit codes: 0 no errors (warnings may be printed), 1 errors, 2 a path could not 
 			return s.printFindings(findings, sarif)
 		},
 	}
-	beside.add(cmd, "directory of the watchlists", "directory of the calendars")
-	cmd.Flags().StringVarP(&configFile, "config", "c", "", "configuration whose watchlists and calendars to use; it is checked too")
+	beside.add(cmd, "")
+	cmd.Flags().StringVarP(&configFile, "config", "c", "", "configuration whose watchlists, calendars and rotas to use; it is checked too")
 	cmd.Flags().BoolVar(&sarif, "sarif", false, "print SARIF 2.1.0, for code scanning")
 	return cmd
 }
@@ -94,15 +94,17 @@ func check(paths []string, beside besideFlags, configFile string) (diag.Findings
 // besideFlags say where what lies beside playbooks is.
 type besideFlags struct{ lists, calendars, rotas string }
 
-func (f *besideFlags) add(cmd *cobra.Command, lists, calendars string) {
-	cmd.Flags().StringVar(&f.lists, "lists", "", lists)
-	cmd.Flags().StringVar(&f.calendars, "calendars", "", calendars)
+// add adds the flags; which says of what kind the things are that lie there.
+func (f *besideFlags) add(cmd *cobra.Command, which string) {
+	cmd.Flags().StringVar(&f.lists, "lists", "", "directory of the watchlists"+which)
+	cmd.Flags().StringVar(&f.calendars, "calendars", "", "directory of the calendars"+which)
+	cmd.Flags().StringVar(&f.rotas, "rotas", "", "directory of the rotas"+which)
 }
 
 // orThoseOf takes what was not said from a configuration.
 func (f besideFlags) orThoseOf(c *config.Config) besideFlags {
 	if c != nil {
-		f.lists, f.calendars, f.rotas = cmp.Or(f.lists, c.Lists), cmp.Or(f.calendars, c.Calendars), c.Rotas
+		f.lists, f.calendars, f.rotas = cmp.Or(f.lists, c.Lists), cmp.Or(f.calendars, c.Calendars), cmp.Or(f.rotas, c.Rotas)
 	}
 	return f
 }

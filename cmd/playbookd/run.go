@@ -51,7 +51,7 @@ Exit codes: 0 the run succeeded, 1 the event did not match or the run did not su
 	cmd.Flags().StringVar(&f.before, "before", "", "file with the version before, for a change trigger; not with --live")
 	cmd.Flags().StringVar(&f.inputs, "inputs", "", "inputs of a manual trigger, as a JSON object")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "tenant, if the configuration has several")
-	f.beside.add(cmd, "directory of the watchlists", "directory of the calendars")
+	f.beside.add(cmd, "")
 	cmd.Flags().BoolVar(&f.live, "live", false, "do it")
 	return cmd
 }

@@ -39,7 +39,7 @@ Exit codes: 0 all tests passed, 1 a test failed or a file has mistakes, 2 a path
 			return s.test(args, beside, junit, coverage)
 		},
 	}
-	beside.add(cmd, "directory of the watchlists that tests do not give themselves", "directory of the calendars that tests do not give themselves")
+	beside.add(cmd, " that tests do not give themselves")
 	cmd.Flags().StringVar(&junit, "junit", "", "write a JUnit report to this file, too")
 	cmd.Flags().BoolVar(&coverage, "coverage", false, "say which steps and ways no test has seen")
 	return cmd
