@@ -146,12 +146,21 @@ func checkPath(path string, isDir bool, dirs daemon.Dirs) (diag.Findings, error)
 		return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
 	}
 	if bytes.Contains(src, []byte("playbook:")) { // it may call others, which stand beside it
-		dir := filepath.Dir(path)
-		_, more := playbooks.Load(os.DirFS(dir), dir, o)
-		return append(findings, slices.DeleteFunc(more, func(f diag.Finding) bool { return f.Pos.File != filepath.Clean(path) })...), nil
+		if more, read := checkAmong(filepath.Clean(path), o); read {
+			return append(findings, more...), nil
+		}
 	}
 	_, more := playbooks.Compile(path, src, o)
 	return append(findings, more...), nil
+}
+
+// checkAmong checks a file together with what stands beside it and below. A file that is none of those playbooks, by its
+// name, is not read.
+func checkAmong(path string, o playbooks.Options) (findings diag.Findings, read bool) {
+	dir := filepath.Dir(path)
+	set, all := playbooks.Load(os.DirFS(dir), dir, o)
+	findings = slices.DeleteFunc(all, func(f diag.Finding) bool { return f.Pos.File != path })
+	return findings, len(findings) > 0 || slices.ContainsFunc(set.Playbooks, func(p *playbooks.Playbook) bool { return p.File == path })
 }
 
 func plainError(err error) error {

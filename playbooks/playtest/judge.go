@@ -42,6 +42,9 @@ func (s *stage) judgeAll() {
 	for _, a := range s.answers {
 		s.fail(a.Pos, "somebody who asks "+a.By, "nobody did")
 	}
+	if c := s.cancel; c != nil {
+		s.fail(c.Pos, "a run that can be called off", "none could")
+	}
 	if r := s.release; r != nil {
 		s.fail(r.Pos, "a run that a limit holds", "none did")
 	}
