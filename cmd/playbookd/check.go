@@ -145,22 +145,29 @@ func checkPath(path string, isDir bool, dirs daemon.Dirs) (diag.Findings, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w", path, plainError(err))
 	}
-	if bytes.Contains(src, []byte("playbook:")) { // it may call others, which stand beside it
-		if more, read := checkAmong(filepath.Clean(path), o); read {
-			return append(findings, more...), nil
-		}
-	}
-	_, more := playbooks.Compile(path, src, o)
+	_, more := compileFile(path, src, o)
 	return append(findings, more...), nil
 }
 
-// checkAmong checks a file together with what stands beside it and below. A file that is none of those playbooks, by its
-// name, is not read.
-func checkAmong(path string, o playbooks.Options) (findings diag.Findings, read bool) {
+// compileFile compiles the text of one playbook. If it may call others, they are those beside it and below. A file that
+// is none of that directory's playbooks, because of its name, stands alone.
+func compileFile(path string, src []byte, o playbooks.Options) (*playbooks.Playbook, diag.Findings) {
+	if !bytes.Contains(src, []byte("playbook:")) {
+		return playbooks.Compile(path, src, o)
+	}
+	path = filepath.Clean(path)
 	dir := filepath.Dir(path)
-	set, all := playbooks.Load(os.DirFS(dir), dir, o)
-	findings = slices.DeleteFunc(all, func(f diag.Finding) bool { return f.Pos.File != path })
-	return findings, len(findings) > 0 || slices.ContainsFunc(set.Playbooks, func(p *playbooks.Playbook) bool { return p.File == path })
+	set, findings := playbooks.Load(os.DirFS(dir), dir, o)
+	findings = slices.DeleteFunc(findings, func(f diag.Finding) bool { return f.Pos.File != path })
+	for _, p := range set.Playbooks {
+		if p.File == path {
+			return p, findings
+		}
+	}
+	if len(findings) > 0 {
+		return nil, findings
+	}
+	return playbooks.Compile(path, src, o)
 }
 
 func plainError(err error) error {

@@ -120,7 +120,7 @@ func (s *streams) playbook(name string, flags besideFlags, c *config.Config) (*p
 		if beside.Rotas == nil {
 			beside.Rotas = &rota.Set{}
 		}
-		p, more := playbooks.Compile(name, src, daemon.Compiling(catalog(), beside, time.Now()))
+		p, more := compileFile(name, src, daemon.Compiling(catalog(), beside, time.Now()))
 		return p, beside, s.refuse(append(findings, more...), name)
 	} else if isFile := filepath.Ext(name) != ""; c == nil && !isFile {
 		return nil, none, fmt.Errorf("playbook %s can't be read: %w: give its file, or with -c a configuration whose playbook it is", name, plainError(err))

@@ -51,7 +51,7 @@ func RunOnce(ctx context.Context, o Once) (Result, error) {
 	}
 	defer parts.close()
 	// The playbook was checked against actions that can only describe themselves.
-	if o.Playbook, err = Recompile(parts.catalog)(o.Playbook.File, o.Playbook.Source); err != nil {
+	if o.Playbook, err = Recompile(parts.catalog)(o.Playbook.File, o.Playbook.Recorded); err != nil {
 		return Result{}, err
 	}
 	ev, err := triggers.Manual(triggers.ManualRun{Playbook: o.Playbook, Tenant: parts.tenant, Event: o.Event, Inputs: o.Inputs, By: byCommand}, time.Now())
