@@ -58,11 +58,7 @@ type overheard struct {
 }
 
 func (o overheard) Admit(ctx context.Context, a engine.Admission) (engine.Receipt, error) {
-	for _, ev := range a.Events {
-		for _, r := range ev.Runs {
-			o.w.announce(r.Run.ID, r.Entries)
-		}
-	}
+	o.w.planned(a)
 	return o.Journal.Admit(ctx, a)
 }
 
@@ -71,11 +67,26 @@ func (o overheard) Append(ctx context.Context, a engine.Append) error {
 	return o.Journal.Append(ctx, a)
 }
 
+func (o overheard) End(ctx context.Context, a engine.Append, following engine.Admission) (engine.Receipt, error) {
+	o.w.announce(a.Run, a.Entries)
+	o.w.planned(following)
+	return o.Journal.End(ctx, a, following)
+}
+
 // Load announces what a history holds already.
 func (o overheard) Load(ctx context.Context, id engine.RunID) (engine.Loaded, error) {
 	l, err := o.Journal.Load(ctx, id)
 	o.w.announce(id, l.Entries)
 	return l, err
+}
+
+// planned announces what the runs of an admission begin with.
+func (w *Witness) planned(a engine.Admission) {
+	for _, ev := range a.Events {
+		for _, r := range ev.Runs {
+			w.announce(r.Run.ID, r.Entries)
+		}
+	}
 }
 
 func (w *Witness) announce(run engine.RunID, entries []engine.Entry) {

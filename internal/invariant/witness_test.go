@@ -15,10 +15,18 @@ import (
 	"github.com/playbookd/playbookd/store"
 )
 
-// late answers an append as if it had been written, and writes nothing.
+// late answers as if it had written, and writes nothing.
 type late struct{ engine.Journal }
 
+func (late) Admit(context.Context, engine.Admission) (engine.Receipt, error) {
+	return engine.Receipt{}, nil
+}
+
 func (late) Append(context.Context, engine.Append) error { return nil }
+
+func (late) End(context.Context, engine.Append, engine.Admission) (engine.Receipt, error) {
+	return engine.Receipt{}, nil
+}
 
 func TestAnEffectBeforeItsIntentIsCommittedIsSeen(t *testing.T) {
 	t.Parallel()
@@ -30,28 +38,37 @@ func TestAnEffectBeforeItsIntentIsCommittedIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	data, err := json.Marshal(engine.IntentData{RequestID: "q1", Key: "k1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	intent := []engine.Entry{{Seq: 1, Kind: engine.Intent, Path: "steps/0:send", Data: data}}
+	begun := engine.Admission{Events: []engine.Planned{{Runs: []engine.PlannedRun{{Run: engine.Run{ID: "r1"}, Entries: intent}}}}}
+	appended := func(j engine.Journal) error {
+		return j.Append(t.Context(), engine.Append{Run: "r1", State: engine.Ready, Entries: intent})
+	}
 	for _, c := range []struct {
 		name, header, id string
-		announced        bool
+		write            func(j engine.Journal) error
 		want             string
 	}{
-		{"nobody wanted to record it", "client-request-id", "q1", false, "before anybody wanted to record an intent"},
-		{"it was not written", "client-request-id", "q1", true, "the run is not in the database"},
-		{"a message was not written", "Idempotency-Key", "k1", true, "the run is not in the database"},
+		{"nobody wanted to record it", "client-request-id", "q1", func(engine.Journal) error { return nil }, "before anybody wanted to record an intent"},
+		{"it was not written", "client-request-id", "q1", appended, "the run is not in the database"},
+		{"a message was not written", "Idempotency-Key", "k1", appended, "the run is not in the database"},
+		{"the run that it begins was not written", "client-request-id", "q1", func(j engine.Journal) error {
+			_, err := j.Admit(t.Context(), begun)
+			return err
+		}, "the run is not in the database"},
+		{"the end that it follows was not written", "client-request-id", "q1", func(j engine.Journal) error {
+			_, err := j.End(t.Context(), engine.Append{Run: "r0", State: engine.Succeeded}, begun)
+			return err
+		}, "the run is not in the database"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := invariant.NewWitness(path)
 			defer w.Close()
-			if c.announced {
-				data, err := json.Marshal(engine.IntentData{RequestID: "q1", Key: "k1"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				err = w.Journal(late{db}).Append(t.Context(), engine.Append{Run: "r1", State: engine.Ready,
-					Entries: []engine.Entry{{Seq: 1, Kind: engine.Intent, Path: "steps/0:send", Data: data}}})
-				if err != nil {
-					t.Fatal(err)
-				}
+			if err := c.write(w.Journal(late{db})); err != nil {
+				t.Fatal(err)
 			}
 			for _, method := range []string{http.MethodPost, http.MethodGet} {
 				req, err := http.NewRequestWithContext(t.Context(), method, other.URL, strings.NewReader(""))

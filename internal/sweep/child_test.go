@@ -201,31 +201,56 @@ func (j *mortal) Admit(ctx context.Context, a engine.Admission) (engine.Receipt,
 	case a.Cursor != nil:
 		what = "position " + a.Cursor.Source
 	}
-	for _, ev := range a.Events {
-		for _, r := range ev.Runs {
-			j.know(r.Run)
-		}
-	}
-	point := j.k.number("admit " + what)
-	j.k.pass(point + " before")
-	receipt, err := j.Journal.Admit(ctx, a)
-	j.k.pass(point + " after")
+	j.planned(a)
+	var receipt engine.Receipt
+	err := j.write("admit "+what, func() (err error) {
+		receipt, err = j.Journal.Admit(ctx, a)
+		return err
+	})
 	return receipt, err
 }
 
 func (j *mortal) Append(ctx context.Context, a engine.Append) error {
+	return j.write("append "+j.what(a), func() error { return j.Journal.Append(ctx, a) })
+}
+
+func (j *mortal) End(ctx context.Context, a engine.Append, following engine.Admission) (engine.Receipt, error) {
+	j.planned(following)
+	var receipt engine.Receipt
+	err := j.write("end "+j.what(a), func() (err error) {
+		receipt, err = j.Journal.End(ctx, a, following)
+		return err
+	})
+	return receipt, err
+}
+
+// write does a write between its two points.
+func (j *mortal) write(name string, do func() error) error {
+	point := j.k.number(name)
+	j.k.pass(point + " before")
+	err := do()
+	j.k.pass(point + " after")
+	return err
+}
+
+// what names what is appended, by its run and its first entry.
+func (j *mortal) what(a engine.Append) string {
 	what := "state " + string(a.State)
 	if len(a.Entries) > 0 {
 		what = strings.TrimSpace(string(a.Entries[0].Kind) + " " + a.Entries[0].Path)
 	}
 	j.k.mu.Lock()
-	name := j.k.runs[a.Run]
-	j.k.mu.Unlock()
-	point := j.k.number("append " + name + " " + what)
-	j.k.pass(point + " before")
-	err := j.Journal.Append(ctx, a)
-	j.k.pass(point + " after")
-	return err
+	defer j.k.mu.Unlock()
+	return j.k.runs[a.Run] + " " + what
+}
+
+// planned remembers the runs that an admission brings.
+func (j *mortal) planned(a engine.Admission) {
+	for _, ev := range a.Events {
+		for _, r := range ev.Runs {
+			j.know(r.Run)
+		}
+	}
 }
 
 func (j *mortal) Load(ctx context.Context, id engine.RunID) (engine.Loaded, error) {
