@@ -134,7 +134,7 @@ func newScene(t *testing.T, name string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{Site: testsite.New(t, testsite.Options{Listen: testsite.FreeAddr(), Options: simulator.Options{
+	s := &scene{Site: testsite.New(t, testsite.Options{Listen: testsite.FreeAddr(t), Options: simulator.Options{
 		Documents: loaded, Devices: simulator.Devices{Pending: 1, Running: 1},
 		Faults: []simulator.Fault{ // a bad night, on which nothing may happen twice all the same
 			{Method: "POST", Path: "/api/machines/*/isolate", Drop: true, When: simulator.After},

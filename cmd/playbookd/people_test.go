@@ -56,7 +56,7 @@ func people(t *testing.T) (file string, acted *atomic.Int32, told *atomic.Value)
 	dir := t.TempDir()
 	file = filepath.Join(dir, "playbookd.yaml")
 	host := strings.TrimPrefix(target.URL, "http://")
-	write(t, file, "listen: "+testsite.FreeAddr()+"\noutbound: {http: [\""+host+"\"], private: [127.0.0.1]}\n"+
+	write(t, file, "listen: "+testsite.FreeAddr(t)+"\noutbound: {http: [\""+host+"\"], private: [127.0.0.1]}\n"+
 		"channels: {soc: {kind: webhook, url: {file: soc.url}}}\n"+
 		"people:\n  anna@contoso.example: {roles: [lead], token: {file: anna.token}}\n  otto: {roles: [lead], token: {file: otto.token}}\n"+
 		"  lena: {roles: [lead, operator], token: {file: lena.token}}\n"+

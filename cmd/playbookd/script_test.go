@@ -129,7 +129,9 @@ func command(ts *testscript.TestScript, args []string) (stdout, stderr string, c
 
 // listen FILE gives a configuration a free port, and the variable ADDR.
 func listen(ts *testscript.TestScript, neg bool, args []string) {
-	addr := testsite.FreeAddr()
+	addr, release, err := testsite.Reserve(context.Background())
+	ts.Check(err)
+	ts.Defer(release)
 	file := ts.MkAbs(args[0])
 	text, err := os.ReadFile(file)
 	ts.Check(err)

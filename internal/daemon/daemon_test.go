@@ -39,7 +39,7 @@ func newSite(t *testing.T, o simulator.Options) *site {
 	if o.Alerts == 0 && len(o.Documents.Alerts) == 0 {
 		o.Seed, o.Alerts = 1, 20
 	}
-	return &site{t: t, Site: testsite.New(t, testsite.Options{Options: o, Hasty: true, Listen: testsite.FreeAddr()}), log: &testsite.Lines{}}
+	return &site{t: t, Site: testsite.New(t, testsite.Options{Options: o, Hasty: true, Listen: testsite.FreeAddr(t)}), log: &testsite.Lines{}}
 }
 
 // only replaces all playbooks by one.

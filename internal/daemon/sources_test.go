@@ -28,7 +28,7 @@ type wire struct {
 
 func newWire(t *testing.T, url string) *wire {
 	t.Helper()
-	w := &wire{t: t, addr: testsite.FreeAddr(), to: strings.TrimPrefix(url, "https://")}
+	w := &wire{t: t, addr: testsite.FreeAddr(t), to: strings.TrimPrefix(url, "https://")}
 	t.Cleanup(w.cut)
 	return w
 }

@@ -108,7 +108,7 @@ steps:
 
 func newSite(t *testing.T, o simulator.Options) *site {
 	t.Helper()
-	s := &site{t: t, receiver: &invariant.Receiver{}, addr: testsite.FreeAddr()}
+	s := &site{t: t, receiver: &invariant.Receiver{}, addr: testsite.FreeAddr(t)}
 	s.Site = testsite.New(t, testsite.Options{Options: o, Hasty: true, Listen: s.addr})
 	other := httptest.NewServer(s.receiver)
 	t.Cleanup(other.Close)

@@ -5,8 +5,8 @@ package testsite
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -104,16 +104,35 @@ func (s *Site) Use(playbooks ...string) {
 	}
 }
 
-// FreeAddr is an address that nobody listens on, for now. Its port is below those that the system gives to whoever asks
-// for any, also for a connection: on a busy machine one of those would now and then have it before the daemon.
-func FreeAddr() string {
-	for {
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err == nil {
-			_ = l.Close()
-			return l.Addr().String()
-		}
+// FreeAddr is an address that nobody listens on, and that nobody else is given until the test ends.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	addr, release, err := Reserve(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(release)
+	return addr
+}
+
+// Reserve is [FreeAddr] without a test. What holds the address is a connection that was accepted on it: no system gives its
+// port to who asks for any, whoever names it can listen there, also again and again, and until then it is refused.
+func Reserve(ctx context.Context) (addr string, release func(), err error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	defer l.Close()
+	addr = l.Addr().String()
+	near, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", nil, err
+	}
+	far, err := l.Accept()
+	if err != nil {
+		return "", nil, errors.Join(err, near.Close())
+	}
+	return addr, func() { _, _ = far.Close(), near.Close() }, nil
 }
 
 // Lines collects what a daemon says, from any goroutine.
