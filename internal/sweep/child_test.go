@@ -120,9 +120,12 @@ func settle(ctx context.Context, d *daemon.Daemon, address string) error {
 	}
 	settled := d.Settling()
 	for err == nil && ctx.Err() == nil {
-		pushed, perr := has("webhook/siem")
-		done := false
-		if err = perr; pushed && err == nil {
+		var pushed, done bool
+		var held []engine.Run // until people let it go on
+		if pushed, err = has("webhook/siem"); err == nil && pushed {
+			held, err = heldIn(ctx, d.Store().Reader)
+		}
+		if err == nil && pushed && len(held) == 0 {
 			done, err = settled(ctx)
 		}
 		if done {

@@ -2,7 +2,7 @@
 //
 // One scenario with every effect class and every construct of the language runs in a real daemon, in
 // a process of its own, against the simulator over HTTPS and a plain receiver; people answer what they
-// are asked, and call a run off, through the API. A first pass lists
+// are asked, let go on what a limit holds, and call a run off, through the API. A first pass lists
 // the points at which it can die: before and after each write to the journal, and before each HTTP
 // exchange, when it has taken effect, and when its answer was read. Then the process is killed with
 // SIGKILL at each of them, one at a time, and once more at a random moment of the restart; it is

@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/playbookd/playbookd/engine"
+	"github.com/playbookd/playbookd/store"
 )
 
 // tokens are those of the people of the scenario. Both are leads; anna may also call runs off.
 var tokens = map[string]string{"anna": "a-token-of-anna-in-the-sweep", "ben": "a-token-of-ben-in-the-sweep"}
 
-// people answer whatever they are asked, for as long as it is asked: whether an answer was recorded
-// before the process died they see only by the list.
+// people answer whatever they are asked, and let go on what a limit holds, for as long as it stands in the
+// lists: whether a word was recorded before the process died they see only by them.
 func (s *scene) people() func(ctx context.Context, address string) bool {
 	return func(ctx context.Context, address string) bool {
 		var open struct{ Approvals []engine.Question }
@@ -32,8 +35,31 @@ func (s *scene) people() func(ctx context.Context, address string) bool {
 				call(ctx, http.MethodPost, at, "anna", map[string]any{"digest": q.Asked.Digest, "answer": "theirs"}, nil)
 			}
 		}
+		for _, run := range s.held(ctx) {
+			call(ctx, http.MethodPost, address+"/api/runs/"+string(run.ID)+"/release", "anna", map[string]any{}, nil)
+		}
 		return false
 	}
+}
+
+// held lists the runs that a limit holds, as `playbookd runs` does: from the journal, whoever writes it.
+func (s *scene) held(ctx context.Context) []engine.Run {
+	r, err := store.OpenReader(ctx, s.database())
+	if err != nil {
+		return nil // it is not there yet
+	}
+	defer r.Close()
+	runs, err := heldIn(ctx, r)
+	if err != nil {
+		return nil
+	}
+	return runs
+}
+
+// heldIn lists the runs of a journal that a limit holds.
+func heldIn(ctx context.Context, r *store.Reader) ([]engine.Run, error) {
+	runs, err := r.Runs(ctx, store.RunFilter{State: engine.Parked, Limit: store.MaxLimit})
+	return slices.DeleteFunc(runs, func(run engine.Run) bool { return !strings.HasPrefix(run.Message, engine.HeldPrefix) }), err
 }
 
 // call says something to the daemon, which may die meanwhile, and tells whether it was taken.

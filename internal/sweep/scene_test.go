@@ -239,8 +239,11 @@ func (s *scene) look() (outcome, []engine.Loaded) {
 		if run.State == engine.Parked {
 			parked = append(parked, l)
 		}
-		if cut := onceCutOff(l); cut != (run.State == engine.Parked) && !resolved(l) {
+		if cut := onceCutOff(l); cut != (run.State == engine.Parked) && !holds(l, engine.Resolve) {
 			s.t.Errorf("run %s of %s is %s: that a step that may happen once was cut off is %t", run.ID, run.Playbook, run.State, cut)
+		}
+		if run.Playbook == "capped" && !holds(l, engine.Released) {
+			s.t.Errorf("run %s of %s went beyond its limit, and nobody released it", run.ID, run.Playbook)
 		}
 		name := strings.TrimSuffix(run.Playbook+"/"+run.Object, "/")
 		if run.Object == "" {
@@ -277,8 +280,9 @@ func onceCutOff(l engine.Loaded) bool {
 	return false
 }
 
-func resolved(l engine.Loaded) bool {
-	return slices.ContainsFunc(l.Entries, func(e engine.Entry) bool { return e.Kind == engine.Resolve })
+// holds says whether a history holds an entry of a kind.
+func holds(l engine.Loaded, kind engine.EntryKind) bool {
+	return slices.ContainsFunc(l.Entries, func(e engine.Entry) bool { return e.Kind == kind })
 }
 
 // resolve says of every uncertain step what the receiver's log says.

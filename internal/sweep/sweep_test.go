@@ -41,6 +41,8 @@ var telling = []string{
 	"POST /v1.0/security/alerts_v2/high1/comments #1 answered",
 	"admit poll/alerts #1 before", "admit poll/alerts #1 after",
 	"append desk/alerts/high1 answered steps/0 #1 after", "append recall/alerts/odd1 canceling #1 after",
+	"append capped/alerts/low1 began #1 after", "append capped/alerts/low1 released #1 after", "append capped/alerts/low2 released #1 before",
+	"end hook began #1 after",
 }
 
 // secondWithin is up to which point of the restart a second kill comes. A restart passes more.
@@ -152,11 +154,13 @@ func secondOf(point string) int {
 
 // maybe says that a point need not be met in every run: one that belongs to looking again, which
 // happens as often as there is time for, the beginning of a run by the loop, which is a part of
-// its admission if a worker was free, or what follows an answer, which is written with it if the run
+// its admission if a worker was free, or what follows what a person says, which is written with it if the run
 // is in a driver's hands.
 func maybe(point string) bool {
 	return strings.HasPrefix(point, "GET /v1.0/security/alerts_v2 ") || strings.HasPrefix(point, "GET /v1.0/security/incidents ") ||
-		strings.Contains(point, " began ") || strings.HasPrefix(point, "append desk/") || strings.HasPrefix(point, "append recall/")
+		strings.Contains(point, " began ") || slices.ContainsFunc([]string{"desk", "recall", "capped"}, func(book string) bool {
+		return strings.HasPrefix(point, "append "+book+"/")
+	})
 }
 
 // kill is one point to die at.
