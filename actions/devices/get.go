@@ -36,12 +36,7 @@ type machineOutput struct {
 }
 
 // MarshalJSON writes the machine as Defender sent it.
-func (o machineOutput) MarshalJSON() ([]byte, error) {
-	if o.raw == nil {
-		return []byte("{}"), nil
-	}
-	return o.raw, nil
-}
+func (o machineOutput) MarshalJSON() ([]byte, error) { return security.OrEmpty(o.raw), nil }
 
 func (f family) get() actions.Action {
 	return actions.Define(actions.Spec{
@@ -67,7 +62,7 @@ func (f family) doGet(ctx context.Context, call actions.Call, in getInput) (mach
 	if err != nil {
 		return machineOutput{}, err
 	}
-	fields, err := fieldsOf(m)
+	fields, err := security.Fields(m)
 	if err != nil {
 		return machineOutput{}, err
 	}

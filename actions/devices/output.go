@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/playbookd/playbookd/actions"
+	"github.com/playbookd/playbookd/actions/security"
 	"github.com/playbookd/playbookd/graph"
 )
 
@@ -30,12 +31,7 @@ type actionOutput struct {
 }
 
 // MarshalJSON writes the machine action as Defender sent it.
-func (o actionOutput) MarshalJSON() ([]byte, error) {
-	if o.raw == nil {
-		return []byte("{}"), nil
-	}
-	return o.raw, nil
-}
+func (o actionOutput) MarshalJSON() ([]byte, error) { return security.OrEmpty(o.raw), nil }
 
 // started is a machine action that came of a request.
 type started struct {
@@ -45,7 +41,7 @@ type started struct {
 
 // show writes it for an output: what may be spelled in two ways is spelled in one.
 func (s started) show() (actionOutput, error) {
-	fields, err := fieldsOf(s.action)
+	fields, err := security.Fields(s.action)
 	if err != nil {
 		return actionOutput{}, err
 	}
@@ -59,25 +55,6 @@ func (s started) show() (actionOutput, error) {
 	}
 	raw, err := json.Marshal(fields)
 	return actionOutput{raw: raw}, err
-}
-
-// fieldsOf are the fields of an object, without lists that are null: an expression would have to
-// ask before it looks into them.
-func fieldsOf(object json.Marshaler) (map[string]any, error) {
-	raw, err := object.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	var fields map[string]any
-	if err := actions.DecodeStrict(raw, &fields); err != nil {
-		return nil, err
-	}
-	for _, list := range []string{"commands", "machineTags"} {
-		if v, ok := fields[list]; ok && v == nil {
-			delete(fields, list)
-		}
-	}
-	return fields, nil
 }
 
 // preview is the machine action that would probably come of a request, in a state.

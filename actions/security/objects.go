@@ -2,6 +2,7 @@ package security
 
 import (
 	"encoding/json"
+	"maps"
 
 	"github.com/playbookd/playbookd/actions"
 	"github.com/playbookd/playbookd/graph"
@@ -60,7 +61,7 @@ func NewAlert(a graph.Alert) (Alert, error) {
 }
 
 // MarshalJSON writes the alert as Graph sent it.
-func (a Alert) MarshalJSON() ([]byte, error) { return orEmpty(a.raw), nil }
+func (a Alert) MarshalJSON() ([]byte, error) { return OrEmpty(a.raw), nil }
 
 // Incident is an incident as an output shows it.
 type Incident struct {
@@ -101,19 +102,29 @@ func NewIncident(i graph.Incident, redirectedFrom string) (Incident, error) {
 }
 
 // MarshalJSON writes the incident as Graph sent it.
-func (i Incident) MarshalJSON() ([]byte, error) { return orEmpty(i.raw), nil }
+func (i Incident) MarshalJSON() ([]byte, error) { return OrEmpty(i.raw), nil }
 
-// orEmpty is an object where there is none.
-func orEmpty(raw json.RawMessage) json.RawMessage {
+// OrEmpty is an object's JSON, an empty object where there is none.
+func OrEmpty(raw json.RawMessage) json.RawMessage {
 	if raw == nil {
 		return json.RawMessage("{}")
 	}
 	return raw
 }
 
-// settled is an object's JSON, with fields added. Lists that are null are left out: an
-// expression would have to ask before it looks into them.
+// settled is an object's JSON, with fields added.
 func settled(object json.Marshaler, extra map[string]any) (json.RawMessage, error) {
+	fields, err := Fields(object)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(fields, extra)
+	return json.Marshal(fields)
+}
+
+// Fields are the fields of an object as the service sent it. Lists that are null are left out: an
+// expression would have to ask before it looks into them.
+func Fields(object json.Marshaler) (map[string]any, error) {
 	raw, err := object.MarshalJSON()
 	if err != nil {
 		return nil, err
@@ -123,15 +134,15 @@ func settled(object json.Marshaler, extra map[string]any) (json.RawMessage, erro
 		return nil, err
 	}
 	drop(fields)
-	for name, value := range extra {
-		fields[name] = value
-	}
-	return json.Marshal(fields)
+	return fields, nil
 }
+
+// lists are the fields that may be null in place of a list.
+var lists = []string{"mitreTechniques", "comments", "evidence", "customTags", "systemTags", "alerts", "commands", "machineTags"}
 
 // drop leaves out the lists that are null, in the object and in the alerts it holds.
 func drop(fields map[string]any) {
-	for _, name := range []string{"mitreTechniques", "comments", "evidence", "customTags", "systemTags", "alerts"} {
+	for _, name := range lists {
 		if v, ok := fields[name]; ok && v == nil {
 			delete(fields, name)
 		}

@@ -1,8 +1,8 @@
-// Package security is what the actions on alerts and the actions on incidents have in common:
-// how a Graph client is found for a call, how Graph's objects look in an output, and which words
-// a verdict may use.
+// Package security is what the actions on alerts, incidents and devices have in common: how a client
+// is found for a call, how the service's objects look in an output, and which words a verdict may
+// use.
 //
-// An object in an output is Graph's own JSON, unknown fields included. The schema names the
+// An object in an output is the service's own JSON, unknown fields included. The schema names the
 // fields that the API documents, so that later expressions are checked against them; nothing is
 // renamed and nothing is left out.
 package security
