@@ -23,6 +23,7 @@ type part struct {
 	input    json.RawMessage // of the step; the first part has it
 	attempts []*attempt
 	found    bool // a probe found that it had happened
+	joined   bool // the output says that somebody else's doing was followed
 	doubt    bool // nobody knows whether the last attempt took effect
 	blind    int  // an attempt that was made all the same
 }
@@ -97,6 +98,10 @@ func (p *part) outcome(e engine.Entry, d engine.OutcomeData) {
 		if a.number == e.Attempt {
 			a.status, a.unknown = d.Status, d.Fault != nil && d.Fault.Unknown
 			p.doubt = d.Status == engine.Faulty && a.unknown
+			var out struct {
+				Joined bool `json:"joined"`
+			}
+			p.joined = json.Unmarshal(d.Output, &out) == nil && out.Joined
 		}
 	}
 }
@@ -214,7 +219,7 @@ func (c *check) byKey(l *ledger, p *part) {
 }
 
 // needless says that there was nothing to do: merges look first whether all is one already, and
-// changes of tags whether they are there; and what is asked of a device may be under way already.
+// changes of tags whether they are there; and what was asked of a device may have been under way already.
 func (l *ledger) needless(p *part) bool {
 	var in map[string]any
 	if json.Unmarshal(p.input, &in) != nil {
@@ -229,7 +234,7 @@ func (l *ledger) needless(p *part) bool {
 		}
 		return true
 	case "device.isolate", "device.release":
-		return true
+		return p.joined
 	case "incident.merge":
 		list, _ := in["incidents"].([]any)
 		ends := map[string]bool{}

@@ -104,6 +104,9 @@ func TestEachViolationIsFoundAndNoOther(t *testing.T) {
 		{invariant.Missing, "a comment taken out of the log", func(f forged) {
 			f.Targets[0].Effects = slices.DeleteFunc(f.Targets[0].Effects, func(e invariant.Effect) bool { return e.Op == "alert.comment" && e.Object == "alerts/a0" })
 		}},
+		{invariant.Missing, "an isolation taken out of the log", func(f forged) {
+			f.Targets[0].Effects = slices.DeleteFunc(f.Targets[0].Effects, func(e invariant.Effect) bool { return e.Op == "device.isolate" })
+		}},
 		{invariant.Missing, "a message taken out of the log", func(f forged) {
 			f.Targets[1].Effects = slices.DeleteFunc(f.Targets[1].Effects, func(e invariant.Effect) bool { return e.Object == "/told" })
 		}},

@@ -45,6 +45,13 @@ when: alert.title != "Port scan"
 steps:
   - action: http.request
     with: {url: "URL/busy"}`,
+	"contain": `
+when: alert.title == "Ransom"
+steps:
+  - action: device.isolate
+    with: {device: 1e5bc9d7e413ddd7902c2932e418702b84d0cc07, comment: Ransom.}
+  - action: device.isolate
+    with: {device: 1e5bc9d7e413ddd7902c2932e418702b84d0cc07, comment: It is under way.}`,
 	"quiet": `
 dedupe: {key: "${{ tenant.name }}", window: 1h}
 steps:
@@ -66,7 +73,7 @@ func story(t *testing.T) (invariant.Case, *copied, *invariant.Witness) {
 	}}
 	other := httptest.NewServer(receiver)
 	t.Cleanup(other.Close)
-	var docs simulator.Documents
+	docs := simulator.Documents{Machines: []simulator.Document{{"id": "1e5bc9d7e413ddd7902c2932e418702b84d0cc07", "computerDnsName": "ws-1"}}}
 	for i, title := range []string{"Port scan", "Port scan", "Port scan", "Ransom"} {
 		at := time.Now().UTC().Add(time.Duration(i-60) * time.Minute).Format("2006-01-02T15:04:05.0000000Z")
 		docs.Alerts = append(docs.Alerts, simulator.Document{
@@ -74,7 +81,7 @@ func story(t *testing.T) (invariant.Case, *copied, *invariant.Witness) {
 			"createdDateTime": at, "lastUpdateDateTime": at,
 		})
 	}
-	sim, err := simulator.New(simulator.Options{Seed: 1, Documents: docs, Faults: []simulator.Fault{
+	sim, err := simulator.New(simulator.Options{Seed: 1, Documents: docs, Devices: simulator.Devices{Pending: time.Hour}, Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/**", Times: 1, Status: 429},
 		{Method: "POST", Path: "/security/**", Times: 1, Drop: true},
 	}})
@@ -122,7 +129,7 @@ func story(t *testing.T) (invariant.Case, *copied, *invariant.Witness) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
-	want := map[engine.RunState]int{engine.Succeeded: 4, engine.Waiting: 1, engine.Parked: 1, engine.Ready: 2}
+	want := map[engine.RunState]int{engine.Succeeded: 5, engine.Waiting: 1, engine.Parked: 1, engine.Ready: 2}
 	for {
 		counts, err := d.Store().Counts(ctx)
 		if err != nil {
