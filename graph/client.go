@@ -80,8 +80,9 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
-// parseBase accepts https addresses without anything that a request would have to fill.
-func parseBase(s string) (*url.URL, error) {
+// parseBase accepts https addresses without anything that a request would have to fill, and without one of these
+// names at the end.
+func parseBase(s string, ends ...string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
@@ -92,8 +93,8 @@ func parseBase(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("base URL %s must be scheme and host, such as https://graph.microsoft.com", clean(u.Redacted(), maxShown))
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
-	if strings.HasSuffix(u.Path, "/v1.0") || strings.HasSuffix(u.Path, "/beta") {
-		return nil, fmt.Errorf("base URL %s must not name a version: leave out the last part", clean(u.Redacted(), maxShown))
+	if last := u.Path[strings.LastIndexByte(u.Path, '/')+1:]; slices.Contains(ends, last) {
+		return nil, fmt.Errorf("base URL %s must not end in /%s: leave out the last part", clean(u.Redacted(), maxShown), last)
 	}
 	return u, nil
 }

@@ -152,11 +152,11 @@ func TestAnAddressOfDefenderThatCannotBeIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{DefenderURL: "http://api.securitycenter.microsoft.com"}, {DefenderURL: "nowhere"},
+	for _, o := range []Options{{DefenderURL: "http://api.securitycenter.microsoft.com"}, {DefenderURL: "nowhere"}, {DefenderURL: "https://api.securitycenter.microsoft.com/api/"},
 		{DefenderURL: "https://api.securitycenter.microsoft.com", Cloud: china}} {
 		o.Credential = &fixed{}
-		if _, err := New(o); err == nil {
-			t.Errorf("%s in the cloud %s was accepted", o.DefenderURL, o.Cloud.Name)
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), "Defender") {
+			t.Errorf("%s in the cloud %s: %v", o.DefenderURL, o.Cloud.Name, err)
 		}
 	}
 	c, err := New(Options{Credential: &fixed{}, DefenderURL: "https://api-eu.securitycenter.microsoft.com"})

@@ -229,7 +229,7 @@ func (e *Error) fromStatus(resp *http.Response, token string) *Error {
 
 // row finds the endpoint in the table.
 func (e *Error) row() Endpoint {
-	for _, ep := range Endpoints() {
+	for _, ep := range table {
 		if ep.Method == e.Method && ep.Path == e.Endpoint {
 			return ep
 		}

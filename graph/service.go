@@ -38,7 +38,7 @@ func (o Options) services() (all [apis]*service, err error) {
 			defender = o.Cloud.Defender
 		}
 	}
-	if all[APIGraph], err = newService(o, graph, "/v1.0", o.Cloud.Graph); err != nil {
+	if all[APIGraph], err = newService(o, APIGraph, graph, o.Cloud.Graph); err != nil {
 		return all, err
 	}
 	switch {
@@ -46,15 +46,19 @@ func (o Options) services() (all [apis]*service, err error) {
 	case o.Cloud.Defender == "":
 		return all, fmt.Errorf("the cloud %s has no Defender for Endpoint: leave its address out", o.Cloud.Name)
 	default:
-		all[APIDefender], err = newService(o, defender, "", o.Cloud.Defender)
+		all[APIDefender], err = newService(o, APIDefender, defender, o.Cloud.Defender)
 	}
 	return all, err
 }
 
-func newService(o Options, base, version, resource string) (*service, error) {
-	u, err := parseBase(base)
+func newService(o Options, api API, base, resource string) (*service, error) {
+	version, ends := "/v1.0", []string{"v1.0", "beta"} // what people copy with an address, and is in the paths already
+	if api == APIDefender {
+		version, ends = "", []string{"api"}
+	}
+	u, err := parseBase(base, ends...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", api, err)
 	}
 	return &service{base: u, version: version, tokens: newTokens(o.Credential, resource+"/.default")}, nil
 }
