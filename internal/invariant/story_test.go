@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/invariant"
 	"github.com/playbookd/playbookd/internal/sandbox"
+	"github.com/playbookd/playbookd/internal/testsite"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
 )
@@ -81,41 +81,22 @@ func story(t *testing.T) (invariant.Case, *copied, *invariant.Witness) {
 			"createdDateTime": at, "lastUpdateDateTime": at,
 		})
 	}
-	sim, err := simulator.New(simulator.Options{Seed: 1, Documents: docs, Devices: simulator.Devices{Pending: time.Hour}, Faults: []simulator.Fault{
+	s := testsite.New(t, testsite.Options{Options: simulator.Options{Seed: 1, Documents: docs, Devices: simulator.Devices{Pending: time.Hour}, Faults: []simulator.Fault{
 		{Method: "PATCH", Path: "/security/**", Times: 1, Status: 429},
 		{Method: "POST", Path: "/security/**", Times: 1, Drop: true},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := sim.Start("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	dir := t.TempDir()
-	file, err := sandbox.Write(dir, sandbox.Site{URL: l.URL, CA: l.CA,
-		Tenant: simulator.DefaultTenant, Client: simulator.DefaultClient, Secret: simulator.DefaultSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}})
 	host := strings.TrimPrefix(other.URL, "http://")
-	add(t, file, fmt.Sprintf("\noutbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\n", host, host))
-	if err := os.RemoveAll(filepath.Join(dir, "playbooks")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, "playbooks"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	s.Configure(fmt.Sprintf("outbound: {hosts: [%q], private: [127.0.0.0/8], http: [%q]}\n", host, host))
+	s.Use()
 	for name, text := range storyBooks {
-		add(t, filepath.Join(dir, "playbooks", name+".yaml"), fmt.Sprintf("name: %s\nmode: live\nowner: soc@contoso.example\nreason: test\nexpires: 2099-01-01\n"+
+		s.Write("playbooks/"+name+".yaml", fmt.Sprintf("name: %s\nmode: live\nowner: soc@contoso.example\nreason: test\nexpires: 2099-01-01\n"+
 			"triggers: [{poll: {resource: alerts, every: 1h}}]\n", name)+strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "URL", other.URL)+"\n")
 	}
-	c, findings := config.Load(file)
+	c, findings := config.Load(s.File)
 	if err := findings.Err(); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "data", daemon.DatabaseName)
+	path := filepath.Join(s.Dir, "data", daemon.DatabaseName)
 	w := invariant.NewWitness(path)
 	t.Cleanup(func() { _ = w.Close() })
 	d, err := daemon.New(t.Context(), daemon.Options{Config: c, NoListen: true, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -152,23 +133,9 @@ func story(t *testing.T) (invariant.Case, *copied, *invariant.Witness) {
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	k := invariant.Case{Journal: invariant.Store(r), Books: books}
-	k.Simulator(sandbox.TenantName, sim)
+	k.Simulator(sandbox.TenantName, s.Sim)
 	k.Targets = append(k.Targets, receiver.Target())
 	return k, copyOf(t, k, books), w
-}
-
-func add(t *testing.T, file, text string) {
-	t.Helper()
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // copied is a journal that can be forged.

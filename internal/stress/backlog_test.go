@@ -14,7 +14,6 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/record"
-	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/playbooks"
 	"github.com/playbookd/playbookd/store"
 )
@@ -36,7 +35,7 @@ func newBacklog(t *testing.T, playbook string, fill func(*store.DB, *playbooks.S
 	t.Helper()
 	s := newSite(t, simulator.Options{}, playbook)
 	s.Write("fill.key", hookKey)
-	s.Edit(sandbox.ConfigName, "data: data", "data: data\nsecrets: {fill_key: {file: fill.key}}")
+	s.Configure("secrets: {fill_key: {file: fill.key}}\n")
 	if err := os.MkdirAll(s.path("data"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/daemon"
 	"github.com/playbookd/playbookd/internal/record"
-	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/store"
 )
 
@@ -74,7 +73,7 @@ func TestPlaybooksThatStartThemselvesOrEachOtherStopAtTheCeilingAndSaySo(t *test
 	s := newSite(t, simulator.Options{Documents: simulator.Documents{Alerts: alertsOf(alerts, time.Now())}})
 	url, asked := otherSystem(t, s.Sim)
 	s.Use(ping, pong, strings.Replace(detour, "URL", url, 1), tenth)
-	s.Edit(sandbox.ConfigName, "data: data", "data: data\noutbound: {http: [\""+strings.TrimPrefix(url, "http://")+"\"], private: [127.0.0.1]}")
+	s.Configure("outbound: {http: [\"" + strings.TrimPrefix(url, "http://") + "\"], private: [127.0.0.1]}\n")
 	p := s.start()
 	r := s.journal()
 	p.until("the circles have begun", func() bool { p.poll(); return asked.Load() > 5 && len(s.Sim.Effects()) > 5 })

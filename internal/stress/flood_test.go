@@ -15,7 +15,6 @@ import (
 	"github.com/playbookd/playbookd/engine"
 	"github.com/playbookd/playbookd/graph/simulator"
 	"github.com/playbookd/playbookd/internal/record"
-	"github.com/playbookd/playbookd/internal/sandbox"
 	"github.com/playbookd/playbookd/triggers"
 )
 
@@ -92,7 +91,7 @@ func TestEveryDeliveryOfAFloodIsInTheJournalOnceOrTheSenderWasToldOtherwise(t *t
 	s := newSite(t, simulator.Options{Documents: simulator.Documents{Alerts: alertsOf(20, time.Now())}}, flooded, never)
 	trust := s.certify()
 	s.Write("flood.key", hookKey)
-	s.Edit(sandbox.ConfigName, "data: data", "data: data\nsecrets: {flood_key: {file: flood.key}}\nwebhooks: {flood: {rate: 10000, burst: 100000, concurrent: 64}}")
+	s.Configure("secrets: {flood_key: {file: flood.key}}\nwebhooks: {flood: {rate: 10000, burst: 100000, concurrent: 64}}\n")
 	p := s.start()
 	r := s.journal()
 	addr := p.sample().Addr

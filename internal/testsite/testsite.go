@@ -84,6 +84,7 @@ func (s *Site) Edit(name, old, with string) {
 
 // Configure puts lines in front of the configuration.
 func (s *Site) Configure(lines string) {
+	s.t.Helper()
 	s.Edit(sandbox.ConfigName, "data: data\n", "data: data\n"+lines)
 }
 
